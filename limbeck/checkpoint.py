@@ -1,0 +1,142 @@
+"""State on disk: written whole or not at all, checked by hash when read, never a pickle."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from limbeck.errors import UserError
+
+KEPT = 2
+"""Checkpoints of a run: the one before the newest is there in case that is damaged."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """A file in one piece: a reader sees the old one or the new one. Raises `UserError` where the disk refuses."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise refused(path, error) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file in one piece."""
+    write(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote. Raises `UserError` where it is not there or not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error})") from None
+
+
+def refused(path: Path, error: OSError) -> UserError:
+    """What to tell when the disk refuses."""
+    if error.errno == errno.ENOSPC:
+        return UserError(f"{path}: the disk is full; free some room, what was saved before is intact")
+    return UserError(f"{path}: cannot be written ({error.strerror or error}); choose a folder you may write to")
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A safetensors file in one piece."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise refused(path, error) from error
+    except Exception as error:  # safetensors wraps the system's errors in its own
+        temporary.unlink(missing_ok=True)
+        if "No space left" in str(error):
+            raise refused(path, OSError(errno.ENOSPC, "disk full")) from error
+        raise
+
+
+def save(folder: Path, step: int, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
+    """A checkpoint `folder/step-N`: tensors, plain values and their hashes. It appears by one rename, older ones then go."""
+    final = folder / f"step-{step:08d}"
+    temporary = folder / f".{final.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        save_tensors(temporary / "state.safetensors", tensors)
+        manifest = {"step": step, "info": dict(info), "sha256": sha256(temporary / "state.safetensors")}
+        write_json(temporary / "manifest.json", manifest)
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+    except OSError as error:
+        raise refused(final, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def newest(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+    """Step, tensors and plain values of the newest checkpoint that is whole; None where there is none.
+
+    A damaged one is set aside (renamed to `damaged-...`) and the one before it is taken.
+    """
+    for left in folder.glob(".*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            manifest = json.loads((path / "manifest.json").read_text())
+            if sha256(path / "state.safetensors") != manifest["sha256"]:
+                raise ValueError("hash")
+            return manifest["step"], load_file(path / "state.safetensors"), manifest["info"]
+        except (OSError, ValueError, KeyError):
+            path.rename(path.with_name(f"damaged-{path.name}"))
+    return None
+
+
+def flat_optimiser(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The state of an optimiser as tensors by name, and what of it is not a tensor."""
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for number, state in optimiser.state_dict()["state"].items():
+        for name, value in state.items():
+            (tensors if isinstance(value, Tensor) else plain)[f"optimiser.{number}.{name}"] = value
+    return tensors, plain
+
+
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]
+) -> None:
+    """Puts back what `flat_optimiser` took."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in (*tensors.items(), *plain.items()):
+        if key.startswith("optimiser."):
+            _, number, name = key.split(".", 2)
+            state.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

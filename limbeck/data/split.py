@@ -1,0 +1,180 @@
+"""Splits into train, validation and test, by provenance; and the audit that looks for what they share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from limbeck import process
+from limbeck.config import Spec
+from limbeck.data.source import Table
+from limbeck.errors import UserError, unknown
+
+Names = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three parts of one table. `leaky`: a subject is in more than one of them, so scores flatter."""
+
+    train: Table
+    valid: Table
+    test: Table
+    leaky: bool
+    audit: dict[str, Any]
+
+
+def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
+    """Subjects and windows of each part, and what two parts share: subjects, and windows that overlap in time."""
+    parts = {"train": train, "valid": valid, "test": test}
+    report: dict[str, Any] = {
+        name: {"windows": len(part), "subjects": sorted(set(map(str, part.meta["subject"])))}
+        for name, part in parts.items()
+    }
+    pairs = [("train", "valid"), ("train", "test"), ("valid", "test")]
+    report["shared subjects"] = {
+        f"{a} and {b}": sorted(set(report[a]["subjects"]) & set(report[b]["subjects"])) for a, b in pairs
+    }
+    report["classes absent from training"] = {
+        task.name: [
+            task.labels[c] if task.labels else str(c)
+            for c in range(task.classes)
+            if not bool((train.targets[task.name] == c).any())
+            and any(bool((p.targets[task.name] == c).any()) for p in (valid, test))
+        ]
+        for task in train.tasks
+        if task.classes
+    }
+    return report
+
+
+def _made(table: Table, train: Names, valid: Names, test: Names) -> Split:
+    parts = table.take(train), table.take(valid), table.take(test)
+    for name, part in zip(("training", "validation", "test"), parts, strict=True):
+        if not len(part):
+            raise UserError(
+                f"the split leaves no window for {name}; name other subjects or give that part a larger share"
+            )
+    report = audit(*parts)
+    leaky = any(report["shared subjects"].values())
+    return Split(*parts, leaky, report)
+
+
+def _subjects(table: Table) -> list[str]:
+    subjects = sorted(set(map(str, table.meta["subject"])), key=lambda s: (len(s), s))
+    if len(subjects) < 3:
+        raise UserError(
+            f"a split by subject needs at least 3 subjects (train, validation, test), the data has {len(subjects)}: "
+            f"{', '.join(subjects)}. Use --split random-window, which is leaky and is labelled so"
+        )
+    return subjects
+
+
+def _by_subject(table: Table, valid: Sequence[str], test: Sequence[str]) -> Split:
+    names = table.meta["subject"].astype(str)
+    in_valid, in_test = np.isin(names, list(valid)), np.isin(names, list(test))
+    return _made(table, ~in_valid & ~in_test, in_valid, in_test)
+
+
+def _shuffled(items: Sequence[str], seed: int) -> list[str]:
+    return [items[i] for i in torch.randperm(len(items), generator=process.generator(seed, "split")).tolist()]
+
+
+def _share(count: int, share: float) -> int:
+    return min(max(1, round(count * share)), max(1, count - 2))
+
+
+class BySubject(Spec):
+    """Whole subjects are held out, drawn by `seed` or named."""
+
+    kind: ClassVar[str] = "subject"
+    test: float = Field(0.2, gt=0, lt=1)
+    """Share of subjects held out for the test."""
+    valid: float = Field(0.2, gt=0, lt=1)
+    """Share of the other subjects held out for validation."""
+    seed: int = 0
+    """Which subjects; other than the plan's seed, so that seeds of training share one split."""
+    test_subjects: tuple[str, ...] = ()
+    """These instead of a draw."""
+    valid_subjects: tuple[str, ...] = ()
+
+    def split(self, table: Table) -> Split:
+        """The three parts."""
+        subjects = _subjects(table)
+        for name in (*self.test_subjects, *self.valid_subjects):
+            if name not in subjects:
+                raise unknown("subject", name, subjects)
+        order = [s for s in _shuffled(subjects, self.seed) if s not in self.test_subjects + self.valid_subjects]
+        test = list(self.test_subjects) or [order.pop() for _ in range(_share(len(subjects), self.test))]
+        valid = list(self.valid_subjects) or [order.pop() for _ in range(_share(len(subjects) - len(test), self.valid))]
+        return _by_subject(table, valid, test)
+
+
+class LeaveOneSubjectOut(Spec):
+    """One subject is the test; of the others a share validates."""
+
+    kind: ClassVar[str] = "loso"
+    fold: int = Field(0, ge=0)
+    """Which subject, in order of their names."""
+    valid: float = Field(0.2, gt=0, lt=1)
+    seed: int = 0
+
+    def split(self, table: Table) -> Split:
+        """The three parts."""
+        subjects = _subjects(table)
+        if self.fold >= len(subjects):
+            raise UserError(f"split.fold: {self.fold} is not below the number of subjects, {len(subjects)}")
+        rest = _shuffled([s for s in subjects if s != subjects[self.fold]], self.seed)
+        return _by_subject(table, rest[: _share(len(rest), self.valid)], [subjects[self.fold]])
+
+
+class KFoldSubjects(Spec):
+    """Subjects are dealt into folds; one fold is the test, the next validates."""
+
+    kind: ClassVar[str] = "kfold"
+    folds: int = Field(5, ge=3)
+    fold: int = Field(0, ge=0)
+    """Which fold is the test."""
+    seed: int = 0
+
+    def split(self, table: Table) -> Split:
+        """The three parts."""
+        subjects = _shuffled(_subjects(table), self.seed)
+        if self.folds > len(subjects):
+            raise UserError(f"split.folds: {self.folds} folds need as many subjects, the data has {len(subjects)}")
+        if self.fold >= self.folds:
+            raise UserError(f"split.fold: {self.fold} is not below split.folds, {self.folds}")
+        dealt = [subjects[i :: self.folds] for i in range(self.folds)]
+        return _by_subject(table, dealt[(self.fold + 1) % self.folds], dealt[self.fold])
+
+
+class RandomWindow(Spec):
+    """LEAKY: windows are dealt at random, so a subject, and with overlap nearly a window, is on both sides.
+
+    As published: 20 % of the windows are the test; the others are dealt into `folds`, one of which validates.
+    """
+
+    kind: ClassVar[str] = "random-window"
+    test: float = Field(0.2, gt=0, lt=1)
+    folds: int = Field(5, ge=2)
+    fold: int = Field(0, ge=0)
+    """Which fold validates."""
+    seed: int = 42
+
+    def split(self, table: Table) -> Split:
+        """The three parts."""
+        if self.fold >= self.folds:
+            raise UserError(f"split.fold: {self.fold} is not below split.folds, {self.folds}")
+        order = torch.randperm(len(table), generator=process.generator(self.seed, "split")).numpy()
+        tests = round(len(table) * self.test)
+        part = np.empty(len(table), dtype=int)
+        part[order[:tests]] = -1
+        part[order[tests:]] = np.arange(len(table) - tests) % self.folds
+        made = _made(table, (part >= 0) & (part != self.fold), part == self.fold, part == -1)
+        return Split(made.train, made.valid, made.test, True, made.audit)
+
+
+Splitting = BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow

@@ -1,0 +1,91 @@
+"""Student, teachers and what is judged on them, as one module: all that learns is inside its forward."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from limbeck.batch import Batch
+from limbeck.errors import unknown
+from limbeck.objective import STUDENT, Objective, Scene
+from limbeck.teachers import Teacher
+
+Transform = Callable[[Batch], Batch]
+
+
+@dataclass(frozen=True)
+class View:
+    """What becomes of the batch, and what is judged on it."""
+
+    objective: Objective
+    transform: Transform | None = None
+
+
+class Losses(NamedTuple):
+    """The loss that is minimised, and every term's unweighted value by name."""
+
+    total: Tensor
+    values: dict[str, Tensor]
+
+
+class Distiller(nn.Module):
+    """The one module that `fit` trains. Only teachers that an objective reads are run.
+
+    Raises `UserError` where an objective reads a teacher that is not there.
+    """
+
+    def __init__(
+        self, student: nn.Module, teachers: Mapping[str, Teacher], objective: Objective | Sequence[View]
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.teachers = nn.ModuleDict(teachers)
+        self.views = [View(objective)] if isinstance(objective, Objective) else list(objective)
+        self.objectives = nn.ModuleList(view.objective for view in self.views)
+        for view in self.views:
+            for name in view.objective.reads:
+                if name != STUDENT and name not in self.teachers:
+                    raise unknown("teacher", name, teachers)
+        self._models: dict[str, nn.Module] = {STUDENT: student, **self.teachers}
+        names = [term.name for view in self.views for _, term in view.objective.parts]
+        self._labels = [
+            [n if names.count(n) == 1 else f"{n} view {i}" for n in (t.name for _, t in v.objective.parts)]
+            for i, v in enumerate(self.views)
+        ]
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        """The loss of a batch at a progress in [0, 1]."""
+        total: Tensor | None = None
+        values: dict[str, Tensor] = {}
+        for view, labels in zip(self.views, self._labels, strict=True):
+            seen = view.transform(batch) if view.transform else batch
+            outputs = {name: self._models[name](seen) for name in view.objective.reads}
+            loss, parts = view.objective(Scene(seen, outputs, self._models, progress))
+            total = loss if total is None else total + loss
+            values |= zip(labels, parts.values(), strict=True)
+        if total is None:
+            raise ValueError("a distiller needs at least one view")
+        return Losses(total, values)
+
+    def after_step(self, progress: float) -> None:
+        """Lets the teachers learn; called once after each optimiser step."""
+        for teacher in self.teachers.values():
+            teacher.update(self.student, progress)  # type: ignore[operator]
+
+    def after_eval(self, scores: Mapping[str, float]) -> None:
+        """Hands the validation scores to the weights that adapt to them."""
+        for objective in self.objectives:
+            for weight in objective.weights:  # type: ignore[union-attr]
+                if callable(follow := getattr(weight, "after_eval", None)):
+                    follow(scores)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the teachers that never change: a checkpoint is only loaded beside the same ones."""
+        prints = {name: teacher.fingerprint() for name, teacher in self.teachers.items()}  # type: ignore[operator]
+        return {name: text for name, text in prints.items() if text}
+
+    def described(self) -> dict[str, str]:
+        """What every teacher's answers are fixed by: the weights of one that never changes, the settings of one that learns."""
+        fixed = self.fingerprints()
+        return {name: fixed.get(name, f"{type(t).__name__} {t.extra_repr()}") for name, t in self.teachers.items()}

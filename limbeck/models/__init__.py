@@ -1,0 +1,59 @@
+"""Students and teachers as specs, and a trained one from its folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import nn
+
+from limbeck.config import parse
+from limbeck.errors import UserError, unknown
+from limbeck.models.heads import Model, MultiTask, Normalise, Several
+from limbeck.models.sensor import BiLSTM, MTLNet, ResNet1D
+from limbeck.tasks import Task
+
+Sensor = MTLNet | BiLSTM | ResNet1D
+KINDS: dict[str, type[Model]] = {c.kind: c for c in (MTLNet, BiLSTM, ResNet1D)}
+
+__all__ = [
+    "KINDS",
+    "BiLSTM",
+    "MTLNet",
+    "Model",
+    "MultiTask",
+    "Normalise",
+    "ResNet1D",
+    "Sensor",
+    "Several",
+    "load",
+    "task_from",
+]
+
+
+def task_from(plain: dict[str, Any]) -> Task:
+    """A task from plain values, as `model.json` has them."""
+    span = tuple(plain["span"]) if plain.get("span") else None
+    return Task(plain["name"], plain["classes"], tuple(plain["labels"]), span, plain.get("unit", ""))
+
+
+def load(folder: Path, which: str = "student") -> tuple[nn.Module, tuple[Task, ...]]:
+    """The trained model of a folder that `fit` kept, in evaluation mode, and its tasks.
+
+    Raises `UserError` where the folder holds none.
+    """
+    if not (folder / "model.json").is_file():
+        raise UserError(f"no trained model in {folder}: model.json is missing")
+    about = json.loads((folder / "model.json").read_text())
+    if "parts" in about:
+        several = [load(folder.parent / part / "best", which) for part in about["parts"]]
+        tasks = tuple(task for _, own in several for task in own)
+        return Several({own[0].name: model for model, own in several if isinstance(model, MultiTask)}).eval(), tasks
+    weights = folder / f"{which}.safetensors"
+    if not weights.is_file():
+        known = sorted(f.stem for f in folder.glob("*.safetensors"))
+        raise unknown(f"model in {folder}:", which, known)
+    tasks = tuple(map(task_from, about["tasks"]))
+    model = parse(KINDS[about["spec"]["kind"]], about["spec"]).build(tasks, about["shape"])
+    model.load_state_dict(load_file(weights))
+    return model.eval(), tasks

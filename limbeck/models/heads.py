@@ -1,0 +1,116 @@
+"""A trunk with one linear head a task, and what is common to all specs of models."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.batch import Batch, Outputs
+from limbeck.config import Spec
+from limbeck.data.source import Column
+from limbeck.errors import UserError
+from limbeck.tasks import Task
+
+SHARED = "shared"
+"""The feature `(B, F)` that all heads read."""
+
+
+class Normalise(nn.Module):
+    """`(x - mean) / std` by channel for windows `(B, M, L)`; the identity until `fit` has seen training windows."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels, 1))
+        self.register_buffer("std", torch.ones(channels, 1))
+
+    def fit(self, column: Column, chunk: int = 4096) -> None:
+        """Takes the statistics of every window of a column, which must be the training part's."""
+        count, total, square = (
+            0,
+            torch.zeros(len(self.mean), dtype=torch.float64),
+            torch.zeros(len(self.mean), dtype=torch.float64),
+        )
+        for at in torch.arange(len(column)).split(chunk):
+            x = column[at].double()
+            count += x.shape[0] * x.shape[2]
+            total += x.sum(dim=(0, 2))
+            square += x.square().sum(dim=(0, 2))
+        mean = total / count
+        std = (square / count - mean.square()).clamp(min=0).sqrt()
+        self.mean.copy_(mean.unsqueeze(1))
+        self.std.copy_(torch.where(std > 0, std, 1.0).unsqueeze(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+
+class MultiTask(nn.Module):
+    """A trunk `(B, M, L) -> (B, F)` and a linear head a task. Declares the feature `shared`.
+
+    With `stitch` each head reads the feature through a learnt vector of its own, and declares what it reads as `shared:<task>`.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        width: int,
+        tasks: Sequence[Task],
+        normalise: Normalise | None = None,
+        stitch: bool = False,
+    ) -> None:
+        super().__init__()
+        self.reads, self.width, self.tasks = "imu", width, tuple(tasks)
+        self.normalise = normalise
+        self.trunk = trunk
+        self.heads = nn.ModuleDict({t.name: nn.Linear(width, t.classes or 1) for t in tasks})
+        self.stitched = {t.name: f"{SHARED}:{t.name}" for t in tasks} if stitch else {}
+        self.stitches = nn.ParameterDict({name: torch.full((width,), 0.5) for name in self.stitched})
+
+    def forward(self, batch: Batch) -> Outputs:
+        x = batch.inputs[self.reads]
+        feature: Tensor = self.trunk(x if self.normalise is None else self.normalise(x))
+        if not self.stitched:
+            return Outputs({name: head(feature) for name, head in self.heads.items()}, {SHARED: feature})
+        read = {name: feature * self.stitches[name] for name in self.heads}
+        logits = {name: head(read[name]) for name, head in self.heads.items()}
+        return Outputs(logits, {SHARED: feature, **{self.stitched[name]: f for name, f in read.items()}})
+
+
+class Several(nn.Module):
+    """A model a task, as one: what single-task training comes to."""
+
+    def __init__(self, models: Mapping[str, MultiTask]) -> None:
+        super().__init__()
+        self.models = nn.ModuleDict(models)
+        self.tasks = tuple(t for m in models.values() for t in m.tasks)
+
+    def forward(self, batch: Batch) -> Outputs:
+        answers = [model(batch) for model in self.models.values()]
+        return Outputs({name: logits for a in answers for name, logits in a.logits.items()})
+
+
+class Model(Spec, ABC):
+    """The spec of a model for sensor windows."""
+
+    normalise: bool = True
+    """By channel, with the statistics of the training windows, inside the model."""
+    stitch: bool = False
+    """Each head reads the shared feature through a learnt vector of its own."""
+
+    @abstractmethod
+    def trunk(self, channels: int, length: int) -> tuple[nn.Module, int]:
+        """The trunk for windows `(B, channels, length)`, and the width F of its feature."""
+
+    def build(self, tasks: Sequence[Task], shape: Sequence[int]) -> MultiTask:
+        """The model, with fresh weights from torch's generator. `shape` is (M, L). Raises `UserError` where it does not fit."""
+        channels, length = shape
+        trunk, width = self.trunk(channels, length)
+        model = MultiTask(trunk, width, tasks, Normalise(channels) if self.normalise else None, self.stitch)
+        for task in tasks:
+            if not task.name.isidentifier() and "." in task.name:
+                raise UserError(f"a task cannot be named {task.name!r}: rename the label column so that it has no dot")
+        return model

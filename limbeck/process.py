@@ -1,0 +1,85 @@
+"""Which of several processes this is, sums over them, and randomness as a function of (seed, step, purpose)."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def active() -> bool:
+    """Whether several processes train together."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    """The number of this process, 0 when it is alone."""
+    return dist.get_rank() if active() else 0
+
+
+def world() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if active() else 1
+
+
+def total(x: Tensor) -> Tensor:
+    """The sum of `x` over all processes; no gradient passes."""
+    if not active():
+        return x
+    summed = x.detach().clone()
+    dist.all_reduce(summed)
+    return summed
+
+
+def from_leader(value: T) -> T:
+    """The value that process 0 has, given to all (any picklable object)."""
+    if not active():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def anywhere(flag: bool) -> bool:
+    """Whether a flag is set in any of the processes."""
+    return bool(total(torch.tensor(int(flag)))) if active() else flag
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Joins the processes that `torchrun` started, if it did, for the length of a `with` block."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or active():
+        yield
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(minutes=5))
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def fold(seed: int, *keys: int | str) -> int:
+    """A seed for one purpose, as `fold(seed, "order", epoch)`: the same in every process and in every run."""
+    text = "/".join(map(str, (seed, *keys))).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+
+
+def generator(seed: int, *keys: int | str) -> torch.Generator:
+    """A CPU generator for one purpose."""
+    return torch.Generator().manual_seed(fold(seed, *keys))
+
+
+def device(name: str = "auto") -> torch.device:
+    """The device of that name; `auto` is CUDA where there is one, of this process's number, else the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")

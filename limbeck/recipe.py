@@ -1,0 +1,209 @@
+"""What all recipes share: the folder of a run, the split, and the scores of every model under one rule."""
+
+import os
+import platform
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from limbeck import checkpoint, classical, evaluate, process
+from limbeck.config import Spec, differences, digest, dump
+from limbeck.data import cache
+from limbeck.data.recordings import SensorData
+from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, RandomWindow, Split
+from limbeck.errors import UserError
+from limbeck.fit import fit
+from limbeck.objective import STUDENT
+from limbeck.observers import Observer
+from limbeck.plan import Plan
+from limbeck.run import Run, mean_accuracy, mean_f1
+
+Models = dict[str, nn.Module]
+ANYWHERE = ("device", "threads")
+"""Fields of the plan that do not make another run."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a recipe works: its folder, who watches, and where stages lie that several runs share."""
+
+    at: Path
+    observers: Sequence[Observer] = ()
+    shared: Path | None = None
+
+    def fit(self, run: Run, stage: str = "") -> Models:
+        """Trains into the run's own folder, or into a named stage of it."""
+        return fit(run, self.at / stage if stage else self.at, self.observers)
+
+    def share(self, run: Run, stage: str) -> Models:
+        """Trains a stage that other runs of a study may need too: into a folder named by what makes it, so that it is made
+        once and never taken for another."""
+        if self.shared is None:
+            return self.fit(run, stage)
+        folder = self.shared / f"{stage}-{digest(run.key())}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            return fit(run, folder, self.observers)
+
+
+class Recipe(Spec, ABC):
+    """A paper's method on a data set. Its fields are the paper's symbols; `learn` is the method, `run` the rest."""
+
+    kind: ClassVar[str]
+    data: SensorData
+    split: BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow = BySubject()
+    plan: Plan = Plan()
+    select: Literal["accuracy", "macro_f1"] = "accuracy"
+    """The mean of this over tasks, on validation, chooses the step that is kept; the same for every method."""
+
+    @abstractmethod
+    def learn(self, split: Split, place: Place) -> Models:
+        """Trains, and gives the student (by that name) and the teachers that are worth a row in the report."""
+
+    @property
+    def score(self) -> Callable[[Mapping[str, Mapping[str, float]]], float]:
+        """The selection rule."""
+        return mean_accuracy if self.select == "accuracy" else mean_f1
+
+    def run(self, at: Path, observers: Sequence[Observer] = (), shared: Path | None = None) -> Models:
+        """Trains and scores into a folder; a cut run goes on, a finished one is only loaded.
+
+        Raises `UserError` where the folder holds other values, is in use, or cannot be written.
+        """
+        with _opened(at, self):
+            started = time.time()
+            table = self.data.load()
+            split = self.split.split(table)
+            if process.rank() == 0:
+                checkpoint.write_json(at / "data.json", {**table.card, "digest": table.digest})
+                about = {"split": dump(self.split), "leaky": split.leaky, "audit": split.audit}
+                checkpoint.write_json(at / "splits.json", about)
+            models = self.learn(split, Place(at, observers, shared))
+            if process.rank() == 0 and not (at / "scores.json").is_file():
+                checkpoint.write_json(at / "environment.json", environment(self.plan) | {
+                    "started": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(started)),
+                    "seconds": round(time.time() - started, 1)})  # fmt: skip
+                checkpoint.write_json(at / "scores.json", scored(models, split, at))
+        return models
+
+
+def scored(models: Models, split: Split, at: Path) -> dict[str, Any]:
+    """`scores.json`: every model on every part, agreement of teachers with the student, and the classical row."""
+    tasks, parts = split.train.tasks, {"train": split.train, "valid": split.valid, "test": split.test}
+    found: dict[str, Any] = {"selected": _selected(at), "models": {}, "agreement": {}}
+    test: dict[str, Any] = {}
+    for name, model in models.items():
+        logits = {part: evaluate.answers(model, table) for part, table in parts.items()}
+        test[name] = logits["test"]
+        found["models"][name] = {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "parts": {part: evaluate.assess(logits[part], table, tasks) for part, table in parts.items()},
+        }
+        if name != STUDENT:
+            found["agreement"][name] = evaluate.agreement(test[STUDENT], test[name])
+    found["models"]["trees"] = _trees(split)
+    return found
+
+
+def _selected(at: Path) -> dict[str, Any]:
+    """Step and score of what was kept, by stage."""
+    return {
+        str(path.parent.relative_to(at)): checkpoint.read_json(path)["best"]
+        for path in sorted(at.rglob("finished.json"))
+    }
+
+
+def _trees(split: Split) -> dict[str, Any]:
+    """The classical row, from the cache where the same windows were split the same way before."""
+    key = digest(
+        [split.train.digest, *(t.ids.tolist() for t in (split.train, split.valid, split.test)), version("scikit-learn")]
+    )
+    path = cache.folder() / "trees" / f"{key}.json"
+    if not path.is_file():
+        logits, nodes = classical.trees(split)
+        tables = {"train": split.train, "valid": split.valid, "test": split.test}
+        parts = {part: evaluate.assess(logits[part], table, table.tasks) for part, table in tables.items()}
+        checkpoint.write_json(path, {"parameters": None, "nodes": nodes, "parts": parts})
+    found: dict[str, Any] = checkpoint.read_json(path)
+    return found
+
+
+@contextmanager
+def _opened(at: Path, recipe: Recipe) -> Iterator[None]:
+    """The folder of a run, for one process (or one group of them) at a time."""
+    if process.rank() != 0:
+        process.from_leader(None)
+        yield
+        process.from_leader(None)
+        return
+    try:
+        at.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(at / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{at} is in use by another process; wait for it, or choose another --out") from None
+    except OSError as error:
+        raise checkpoint.refused(at, error) from error
+    try:
+        path = at / "recipe.json"
+        if path.is_file():
+            unlike = differences(_anywhere(checkpoint.read_json(path)), _anywhere(dump(recipe)))
+            if unlike:
+                raise UserError(
+                    f"{at} holds a run of other values: {unlike[0]}. Choose another --out, or delete that folder"
+                )
+        else:
+            checkpoint.write_json(path, dump(recipe))
+        process.from_leader(None)
+        yield
+        process.from_leader(None)
+    finally:
+        lock.release()
+
+
+def _anywhere(values: dict[str, Any]) -> dict[str, Any]:
+    return values | {"plan": {k: v for k, v in values["plan"].items() if k not in ANYWHERE}}
+
+
+def environment(plan: Plan) -> dict[str, Any]:
+    """Versions and machine: what a number may depend on beside the recipe."""
+    names = ("limbeck", "torch", "numpy", "scipy", "scikit-learn")
+    return {
+        **{name: version(name) for name in names},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "device": str(process.device(plan.device)),
+        "threads": torch.get_num_threads(),
+        "processes": process.world(),
+        "commit": _commit(),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def _commit() -> str | None:
+    """Of the checkout that the package lies in, if it lies in one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

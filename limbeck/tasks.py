@@ -1,0 +1,58 @@
+"""What is to be predicted: the word *task*, and the mark of a missing label."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+IGNORE = -100
+"""The target that means *this label is missing* where targets are class ids; NaN says the same where they are reals."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to be predicted for a sample.
+
+    Logits are `(B, C, *S)` and targets `(B, *S)`: the class axis is always 1 and `S` is `()` or `(H, W)`.
+
+    - `classes` is C for a classification, or `None` for a plain regression (then logits are `(B, 1, *S)`).
+    - `labels` names the classes, in the order of their ids.
+    - `span` makes a regression of a classification: C bins of equal width over `[low, high)`, in the task's unit.
+    """
+
+    name: str
+    classes: int | None = None
+    labels: tuple[str, ...] = ()
+    span: tuple[float, float] | None = None
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if self.labels and self.classes != len(self.labels):
+            raise ValueError(f"task {self.name!r} has {self.classes} classes but {len(self.labels)} labels")
+        if self.span and (not self.classes or not self.span[0] < self.span[1]):
+            raise ValueError(f"task {self.name!r}: a span needs classes and low < high, not {self.span}")
+
+    @classmethod
+    def of(cls, name: str, labels: tuple[str, ...]) -> "Task":
+        """A classification whose classes are `labels`, in that order."""
+        return cls(name, len(labels), labels)
+
+    def present(self, target: Tensor) -> Tensor:
+        """Where a target `(B, *S)` is given rather than missing: bool `(B, *S)`."""
+        return ~target.isnan() if target.is_floating_point() else target != IGNORE
+
+    def bins(self, value: Tensor) -> Tensor:
+        """Class ids of real values (clamped into the span), `IGNORE` where a value is NaN."""
+        low, high, width = self._grid()
+        index = ((value.clamp(low, high) - low) / width).floor().clamp(max=self.classes - 1 if self.classes else 0)
+        return torch.where(value.isnan(), torch.full_like(value, IGNORE), index).long()
+
+    def centres(self) -> Tensor:
+        """The value in the middle of each bin, `(C,)`."""
+        low, _, width = self._grid()
+        return low + width * (torch.arange(self.classes or 0) + 0.5)
+
+    def _grid(self) -> tuple[float, float, float]:
+        if self.span is None or self.classes is None:
+            raise ValueError(f"task {self.name!r} has no span, so its classes are not bins of a real value")
+        return self.span[0], self.span[1], (self.span[1] - self.span[0]) / self.classes

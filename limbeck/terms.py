@@ -1,0 +1,128 @@
+"""Terms: the losses as parts of an objective, and the kinds of distillation as specs that make them."""
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from limbeck import losses
+from limbeck.config import Spec
+from limbeck.objective import STUDENT, Objective, Scene, Term
+from limbeck.tasks import Task
+
+
+class Supervised(Term):
+    """Cross-entropy with the labels (squared error for a regression), over the samples that have one."""
+
+    def __init__(self, task: Task, who: str = STUDENT, smoothing: float = 0.0) -> None:
+        super().__init__(task.name if who == STUDENT else f"{task.name}({who})", (who,))
+        self.task, self.who, self.smoothing = task, who, smoothing
+
+    @property
+    def detail(self) -> str:
+        return f"{self.name} [smoothing {self.smoothing}]" if self.smoothing else self.name
+
+    def forward(self, scene: Scene) -> Tensor:
+        target = scene.batch.targets[self.task.name]
+        logits = scene.outputs[self.who].logits[self.task.name]
+        if self.task.classes is None:
+            values = losses.squared_error(logits, target)
+        else:
+            values = losses.cross_entropy(logits, target, self.smoothing)
+        return losses.masked_mean(values, self.task.present(target))
+
+
+class Distilled(Term):
+    """The student's logits against a teacher's, over every sample, labelled or not (but for the decoupled kind)."""
+
+    def __init__(self, task: Task, teacher: str, how: "Soft | Hard | Decoupled") -> None:
+        super().__init__(f"{how.kind}({task.name}, {teacher})", (STUDENT, teacher))
+        self.task, self.teacher, self.how = task, teacher, how
+
+    @property
+    def detail(self) -> str:
+        values = ", ".join(f"{k} {v}" for k, v in self.how)
+        return f"{self.name} [{values}]" if values else self.name
+
+    def forward(self, scene: Scene) -> Tensor:
+        target = scene.batch.targets[self.task.name]
+        one, two = (scene.outputs[who].logits[self.task.name] for who in self.reads)
+        values = self.how.values(one, two, target)
+        everywhere = torch.ones_like(values, dtype=torch.bool)
+        return losses.masked_mean(values, self.task.present(target) if self.how.kind == "decoupled" else everywhere)
+
+
+class Hinted(Term):
+    """A feature of the student, through a learnt linear map where the widths differ, against the teacher's."""
+
+    def __init__(self, task: Task, teacher: str, feature: str, widths: tuple[int, int]) -> None:
+        super().__init__(f"feature({task.name}, {teacher})", (STUDENT, teacher))
+        self.teacher, self.feature = teacher, feature
+        self.adaptor = nn.Identity() if widths[0] == widths[1] else nn.Linear(*widths)
+
+    def forward(self, scene: Scene) -> Tensor:
+        one, two = (scene.outputs[who].features[self.feature] for who in self.reads)
+        values = losses.hint(self.adaptor(one), two)
+        return losses.masked_mean(values, torch.ones_like(values, dtype=torch.bool))
+
+
+class Soft(Spec):
+    """KL of softened logits, times T^2."""
+
+    kind: ClassVar[str] = "soft"
+    T: float = Field(3.0, gt=0)
+    """Temperature."""
+    reduction: losses.Reduction = "sum"
+    """Over classes; `mean` is C times smaller, as PyTorch's default KL is."""
+
+    def values(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
+        """`(B, *S)`."""
+        return losses.soft(student, teacher, self.T, self.reduction)
+
+
+class Hard(Spec):
+    """The teacher's most likely class as the label."""
+
+    kind: ClassVar[str] = "hard"
+
+    def values(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
+        """`(B, *S)`."""
+        return losses.hard(student, teacher)
+
+
+class Decoupled(Spec):
+    """Target-class and non-target-class knowledge with a weight each (DKD); only where the label is known."""
+
+    kind: ClassVar[str] = "decoupled"
+    alpha: float = 1.0
+    beta: float = 8.0
+    T: float = Field(3.0, gt=0)
+
+    def values(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
+        """`(B, *S)`."""
+        return losses.decoupled(student, teacher, target, self.alpha, self.beta, self.T)
+
+
+class Feature(Spec):
+    """Mean squared distance of a feature that both models declare."""
+
+    kind: ClassVar[str] = "feature"
+    name: str = "shared"
+
+
+Kind = Soft | Hard | Decoupled | Feature
+
+
+def supervised(task: Task, who: str = STUDENT, smoothing: float = 0.0) -> Objective:
+    """Cross-entropy (or squared error) of `who` with the labels of a task."""
+    return Objective.of(Supervised(task, who, smoothing))
+
+
+def kd(task: Task, teacher: str, how: Kind, widths: tuple[int, int] | None = None) -> Objective:
+    """The student against a teacher, for a task. `widths` (student's, teacher's) are those of the feature, if that is the kind."""
+    if isinstance(how, Feature):
+        if widths is None:
+            raise ValueError("feature distillation needs the widths of the student's and the teacher's feature")
+        return Objective.of(Hinted(task, teacher, how.name, widths))
+    return Objective.of(Distilled(task, teacher, how))
