@@ -12,11 +12,13 @@ from limbeck.config import Spec
 
 
 class Augment(Spec):
-    """Rotation, scaling and jitter of tri-axial windows; drawn from torch's generator, so a function of (seed, step)."""
+    """Rotation, scaling and jitter of tri-axial windows; drawn from torch's generator, so a function of (seed,
+    step)."""
 
     kind: ClassVar[str] = "augment"
     rotation: float = Field(0.0, ge=0, le=180)
-    """Largest angle, in degrees, of a rotation about a random axis; one a window, for every sensor of three channels alike."""
+    """Largest angle, in degrees, of a rotation about a random axis; one a window, for every sensor of three channels
+    alike."""
     scale: float = Field(0.0, ge=0, lt=1)
     """A window is multiplied by a factor from [1 - scale, 1 + scale]."""
     jitter: float = Field(0.0, ge=0)
@@ -26,7 +28,8 @@ class Augment(Spec):
         return bool(self.rotation or self.scale or self.jitter)
 
     def __call__(self, batch: Batch) -> Batch:
-        """A batch whose `imu` windows `(B, M, L)` are changed. Raises `ValueError` where M is no multiple of 3 and they are to rotate."""
+        """A batch whose `imu` windows `(B, M, L)` are changed. Raises `ValueError` where M is no multiple of 3 and they
+        are to rotate."""
         x = batch.inputs["imu"]
         if self.rotation:
             x = rotate(x, random_rotations(len(x), math.radians(self.rotation), x))
@@ -46,7 +49,8 @@ def rotate(x: Tensor, rotations: Tensor) -> Tensor:
 
 
 def random_rotations(count: int, largest: float, like: Tensor) -> Tensor:
-    """Rotation matrices `(count, 3, 3)` about uniformly random axes by angles uniform in [-largest, largest] (radians)."""
+    """Rotation matrices `(count, 3, 3)` about uniformly random axes by angles uniform in [-largest, largest]
+    (radians)."""
     axis = torch.nn.functional.normalize(torch.randn(count, 3, device=like.device, dtype=like.dtype), dim=1)
     angle = largest * (2 * torch.rand(count, 1, 1, device=like.device, dtype=like.dtype) - 1)
     zero = torch.zeros(count, device=like.device, dtype=like.dtype)

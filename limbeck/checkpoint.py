@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from limbeck.config import digest
 from limbeck.errors import UserError
 
 KEPT = 2
@@ -67,7 +68,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
+        # Cloned, since tensors that share memory (tied weights) are refused.
+        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -82,7 +84,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
-    """A checkpoint `folder/step-N`: tensors, plain values and their hashes. It appears by one rename, older ones then go."""
+    """A checkpoint `folder/step-N`: tensors, plain values and their hashes. It appears by one rename, older ones then
+    go."""
     final = folder / f"step-{step:08d}"
     temporary = folder / f".{final.name}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -90,7 +93,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], info: Mapping[s
         temporary.mkdir(parents=True)
         save_tensors(temporary / "state.safetensors", tensors)
         manifest = {"step": step, "info": dict(info), "sha256": sha256(temporary / "state.safetensors")}
-        write_json(temporary / "manifest.json", manifest)
+        write_json(temporary / "manifest.json", {**manifest, "digest": digest(manifest)})
         if final.exists():
             shutil.rmtree(final)
         temporary.rename(final)
@@ -112,11 +115,14 @@ def newest(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
             manifest = json.loads((path / "manifest.json").read_text())
-            if sha256(path / "state.safetensors") != manifest["sha256"]:
+            told = manifest.pop("digest")
+            if digest(manifest) != told or sha256(path / "state.safetensors") != manifest["sha256"]:
                 raise ValueError("hash")
             return manifest["step"], load_file(path / "state.safetensors"), manifest["info"]
-        except (OSError, ValueError, KeyError):
-            path.rename(path.with_name(f"damaged-{path.name}"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            aside = path.with_name(f"damaged-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
     return None
 
 

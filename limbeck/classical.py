@@ -14,8 +14,8 @@ BANDS = 8
 
 
 def features(column: Column, chunk: int = 4096) -> Array:
-    """Features of windows `(N, M, L)`, `(N, F)`: moments, quantiles, changes, crossings and spectrum of each channel and of the
-    length of each triple of channels, and the correlations of the channels."""
+    """Features of windows `(N, M, L)`, `(N, F)`: moments, quantiles, changes, crossings and spectrum of each channel
+    and of the length of each triple of channels, and the correlations of the channels."""
     parts = [_features(column[at].numpy()) for at in torch.arange(len(column)).split(chunk)]
     return np.concatenate(parts)
 
@@ -47,8 +47,8 @@ def _features(x: Array) -> Array:
 
 
 def trees(split: Split, seed: int = 0, count: int = 300) -> tuple[dict[str, dict[str, torch.Tensor]], int]:
-    """ExtraTrees [Geurts 2006] a task, trained on the training part: log-probabilities `(N, C)` by part and task, and the
-    number of nodes of all trees together."""
+    """ExtraTrees [Geurts 2006] a task, trained on the training part: log-probabilities `(N, C)` by part and task, and
+    the number of nodes of all trees together."""
     from sklearn.ensemble import ExtraTreesClassifier
 
     tables: dict[str, Table] = {"train": split.train, "valid": split.valid, "test": split.test}
@@ -58,6 +58,8 @@ def trees(split: Split, seed: int = 0, count: int = 300) -> tuple[dict[str, dict
     for task in split.train.tasks:
         target = split.train.targets[task.name]
         labelled = task.present(target).numpy()
+        if not labelled.any():
+            continue
         forest = ExtraTreesClassifier(count, min_samples_leaf=2, random_state=seed, n_jobs=torch.get_num_threads())
         forest.fit(known["train"][labelled], target.numpy()[labelled])
         nodes += sum(tree.tree_.node_count for tree in forest.estimators_)

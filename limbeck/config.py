@@ -1,4 +1,5 @@
-"""Specs: frozen, typed values that build things. From the command line and JSON to them and back, strict in every name."""
+"""Specs: frozen, typed values that build things. From the command line and JSON to them and back, strict in every
+name."""
 
 import hashlib
 import json
@@ -18,7 +19,7 @@ S = TypeVar("S", bound="Spec")
 class Spec(BaseModel):
     """A frozen bundle of named values. `kind` is its name wherever a union of specs leaves a choice."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
     kind: ClassVar[str]
 
     def changed(self: S, **paths: Any) -> S:
@@ -49,7 +50,8 @@ def _plain(value: Any) -> Any:
 
 
 def parse(cls: type[S], values: Mapping[str, Any], where: str = "") -> S:
-    """A spec from nested plain values. A nested spec may be its `kind` alone, or some of its fields (the rest as default).
+    """A spec from nested plain values. A nested spec may be its `kind` alone, or some of its fields (the rest as
+    default).
 
     Raises `UserError` for an unknown name (with the nearest known one) and for a value of the wrong type.
     """
@@ -94,21 +96,25 @@ def _choose(classes: Sequence[type[Spec]], value: Any, default: Any, where: str)
 
 
 def override(base: S, paths: Mapping[str, Any]) -> S:
-    """`base` with some values changed, by field path: `{"data": "wisdm", "data.root": "folder", "plan.epochs": "3"}`."""
-    tree = dump(base)
+    """`base` with some values changed, by field path: `{"data": "wisdm", "data.root": "folder", "plan.epochs":
+    "3"}`."""
+    return parse(type(base), nested(paths, dump(base)))
+
+
+def nested(paths: Mapping[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
+    """The tree of plain values with what `paths` say put in; short paths first, so that a kind is chosen before its
+    fields."""
     for path in sorted(paths, key=lambda p: p.count(".")):
         *parents, last = path.split(".")
         node = tree
-        for depth, parent in enumerate(parents):
+        for parent in parents:
             if not isinstance(node.get(parent), dict):
-                if parent not in node:
-                    raise unknown("field", ".".join(parents[: depth + 1]), node.keys() - {"kind"})
                 node[parent] = {"kind": node[parent]} if isinstance(node[parent], str) else {}
             node = node[parent]
-        given = paths[path]
+        given = _plain(paths[path])
         old = node.get(last)
         node[last] = {"kind": given} if isinstance(old, dict) and isinstance(given, str) and given != "none" else given
-    return parse(type(base), tree)
+    return tree
 
 
 def arguments(tokens: Sequence[str]) -> dict[str, str]:

@@ -86,6 +86,7 @@ class Distiller(nn.Module):
         return {name: text for name, text in prints.items() if text}
 
     def described(self) -> dict[str, str]:
-        """What every teacher's answers are fixed by: the weights of one that never changes, the settings of one that learns."""
+        """What every teacher's answers are fixed by: the weights of one that never changes, the settings of one that
+        learns."""
         fixed = self.fingerprints()
         return {name: fixed.get(name, f"{type(t).__name__} {t.extra_repr()}") for name, t in self.teachers.items()}

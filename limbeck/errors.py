@@ -5,7 +5,8 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A mistake in what was asked for or in the files given; the command line prints it as one line and exits with 2."""
+    """A mistake in what was asked for or in the files given; the command line prints it as one line and exits with
+    2."""
 
 
 class Interrupted(Exception):

@@ -12,7 +12,7 @@ from limbeck.config import digest
 from limbeck.data.source import Table
 from limbeck.errors import UserError
 from limbeck.tasks import Task
-from limbeck.teachers import Cached, Teacher, fingerprint
+from limbeck.teachers import Cached, Frozen, Teacher, fingerprint
 
 Logits = dict[str, np.ndarray[Any, Any]]
 CHUNK = 512
@@ -23,7 +23,7 @@ def answers(model: nn.Module, table: Table, device: torch.device | None = None) 
 
     The model's mode is as before afterwards.
     """
-    device = device or next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device or _device(model)
     training, parts = model.training, []
     model.eval()
     try:
@@ -35,8 +35,15 @@ def answers(model: nn.Module, table: Table, device: torch.device | None = None) 
     return {name: torch.cat([part[name].float().cpu() for part in parts]) for name in parts[0]}
 
 
+def _device(model: nn.Module) -> torch.device:
+    """Where a model is; the CPU for one that has no parameters."""
+    inner = model.model if isinstance(model, Frozen) else model
+    return next((p.device for p in inner.parameters()), torch.device("cpu"))
+
+
 def assess(logits: Mapping[str, Tensor], table: Table, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
-    """All scores of a table's answers by task, as `scores.json` has them: overall, by subject, and 95 % bootstrap intervals."""
+    """All scores of a table's answers by task, as `scores.json` has them: overall, by subject, and 95 % bootstrap
+    intervals."""
     assessed = {}
     for task in tasks:
         if task.name not in logits:
@@ -73,16 +80,17 @@ def agreement(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> dict[str,
 def remember(teacher: Teacher, table: Table, check: int = 64) -> Cached:
     """The teacher's answers for a whole table, to be looked up by row.
 
-    Asks the teacher again for `check` rows spread over the table, one at a time in another order, and raises `UserError` where
-    it answers otherwise: then it is not a function of the row, and may not be cached.
+    Asks the teacher again for `check` rows spread over the table, one at a time in another order, and raises
+    `UserError` where it answers otherwise: then it is not a function of the row, and may not be cached.
     """
-    stored = answers(teacher, table)
+    device = _device(teacher)
+    stored = answers(teacher, table, device)
     rows = torch.linspace(0, len(table) - 1, min(check, len(table))).long().flip(0)
     with torch.inference_mode():
-        fresh = teacher(table.rows(rows))
-    for name, logits in fresh.logits.items():
-        gap = float((logits.float().cpu() - stored[name][rows]).abs().max())
-        if gap > 1e-4 * max(1.0, float(stored[name].abs().max())):
+        fresh = [teacher(table.rows(row).to(device)).logits for row in rows.split(1)]
+    for name in stored:
+        gap = float((torch.cat([one[name].float().cpu() for one in fresh]) - stored[name][rows]).abs().max())
+        if not gap <= 1e-4 * max(1.0, float(stored[name].abs().max())):
             raise UserError(
                 f"the teacher answers differently when asked again ({name}: {gap:.2g} apart), so it cannot be cached"
             )

@@ -28,8 +28,8 @@ def fit(run: Run, at: Path, observers: Sequence[Observer] = ()) -> dict[str, nn.
     """Trains the distiller, or goes on where it was cut, or only loads it where it is finished.
 
     Gives the student, and each teacher that learns, as they were at the best evaluation; `at/best` holds them. Raises
-    `UserError` where the folder holds another run or the loss is not finite, `Interrupted` when told to stop (by Ctrl-C or
-    SIGTERM), after saving.
+    `UserError` where the folder holds another run or the loss is not finite, `Interrupted` when told to stop (by Ctrl-C
+    or SIGTERM), after saving.
     """
     claim(run, at)
     if not finished(at):
@@ -92,6 +92,7 @@ class _Loop:
             self.observer.ends()
         if process.rank() == 0:
             finish(self.at, self.steps, self.best_step, self.best)
+        process.from_leader(None)  # the others read what it wrote
 
     def advance(self, model: nn.Module) -> None:
         """One optimiser step. Order, dropout and augmentation are functions of (seed, step)."""
@@ -128,7 +129,7 @@ class _Loop:
         """Says which term it was."""
         bad = [name for name, value in zip(self.names, logged[1:].tolist(), strict=True) if not math.isfinite(value)]
         return UserError(
-            f"the loss is not finite at step {self.step + 1}, in {', '.join(bad) or 'the sum of its terms'}; the last good "
+            f"the loss is not finite at step {self.step + 1}, in {', '.join(bad) or 'the sum'}; the last good "
             f"state is kept in {self.at}. Look at the inputs (limbeck data check), or lower plan.optimiser.lr"
         )
 
@@ -158,6 +159,8 @@ class _Loop:
             self.scored(STUDENT, self.distiller.student, "train", self.train_sample)
         scores = process.from_leader(scores)
         now = self.run.score(scores)
+        if math.isnan(now):
+            raise UserError("no window for validation has a label, so no step can be chosen; hold out other subjects")
         if now > self.best:
             self.best, self.best_step = now, self.step
             if process.rank() == 0:

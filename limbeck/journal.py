@@ -20,13 +20,14 @@ class Journal:
         checkpoint.write(self.path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def add(self, row: dict[str, Any]) -> None:
-        """One more row."""
+        """One more row. The listener is given a copy, so that it can change nothing."""
+        line = json.dumps(row)
         try:
             with self.path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(line + "\n")
         except OSError as error:
             raise checkpoint.refused(self.path, error) from error
-        self._listener(row)
+        self._listener(json.loads(line))
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

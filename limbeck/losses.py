@@ -39,7 +39,8 @@ def squared_error(answer: Tensor, target: Tensor) -> Tensor:
 
 
 def soft(student: Tensor, teacher: Tensor, T: float = 1.0, reduction: Reduction = "sum") -> Tensor:
-    """T^2 KL(softmax(teacher / T) || softmax(student / T)) [Hinton 2015, arXiv:1503.02531]; no gradient to the teacher."""
+    """T^2 KL(softmax(teacher / T) || softmax(student / T)) [Hinton 2015, arXiv:1503.02531]; no gradient to the
+    teacher."""
     log_p = F.log_softmax(teacher.detach() / T, dim=1)
     log_q = F.log_softmax(student / T, dim=1)
     values = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1) * T**2
@@ -56,8 +57,9 @@ def decoupled(
 ) -> Tensor:
     """Decoupled distillation, alpha TCKD + beta NCKD, both times T^2 [Zhao 2022, arXiv:2203.08679].
 
-    TCKD compares (target, everything else), NCKD the other classes among themselves; with alpha = 1 and beta = 1 - p of the
-    teacher's target it is `soft`. In log space throughout, so finite at extreme logits. 0 where the label is missing.
+    TCKD compares (target, everything else), NCKD the other classes among themselves; with alpha = 1 and beta = 1 - p of
+    the teacher's target it is `soft`. In log space throughout, so finite at extreme logits. 0 where the label is
+    missing.
     """
     missing = target == IGNORE
     at = torch.where(missing, 0, target).unsqueeze(1)
@@ -90,6 +92,7 @@ def symmetric(one: Tensor, two: Tensor, T: float = 1.0) -> Tensor:
 
 
 def info_nce(one: Tensor, two: Tensor, temperature: float = 0.07) -> Tensor:
-    """-log of the share that a sample's own pair has among all pairs, by cosine similarity; `(B, F)` each, to `(B,)`."""
+    """-log of the share that a sample's own pair has among all pairs, by cosine similarity; `(B, F)` each, to
+    `(B,)`."""
     similarity = F.normalize(one, dim=1) @ F.normalize(two, dim=1).T / temperature
     return F.cross_entropy(similarity, torch.arange(len(one), device=one.device), reduction="none")

@@ -18,8 +18,8 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums over predictions: `confusion` `(C, C)` (row true, column predicted), calibration `(BINS, 3)` of count, confidence
-    and hits, and the summed cross-entropy."""
+    """Sums over predictions: `confusion` `(C, C)` (row true, column predicted), calibration `(BINS, 3)` of count,
+    confidence and hits, and the summed cross-entropy."""
 
     confusion: Array
     calibration: Array
@@ -54,7 +54,8 @@ def f1(confusion: Array) -> Array:
 
 
 def scores(sums: Tally) -> dict[str, float]:
-    """accuracy, macro_f1, weighted_f1, ece and loss (cross-entropy, nats) of a tally, and n. NaN where nothing was labelled.
+    """accuracy, macro_f1, weighted_f1, ece and loss (cross-entropy, nats) of a tally, and n. NaN where nothing was
+    labelled.
 
     Macro-F1 is the mean over classes that are true or predicted somewhere, as scikit-learn's is.
     """
@@ -62,7 +63,7 @@ def scores(sums: Tally) -> dict[str, float]:
     if not count:
         return {"n": 0} | dict.fromkeys(("accuracy", "macro_f1", "weighted_f1", "ece", "loss"), float("nan"))
     each, support = f1(sums.confusion), sums.confusion.sum(axis=1)
-    size, confidence, hits = sums.calibration.T
+    _, confidence, hits = sums.calibration.T
     return {
         "n": count,
         "accuracy": float(np.diag(sums.confusion).sum() / count),
@@ -80,7 +81,8 @@ def by_group(logits: Array, target: Array, groups: Array) -> dict[str, Tally]:
 
 
 def bootstrap(tallies: Mapping[str, Tally], draws: int = 1000, seed: int = 0) -> dict[str, list[float] | None]:
-    """95 % percentile intervals of accuracy and macro-F1 when groups (subjects) are drawn again; None where fewer than 2."""
+    """95 % percentile intervals of accuracy and macro-F1 when groups (subjects) are drawn again; None where fewer than
+    2."""
     sums = [t.confusion for t in tallies.values() if t.confusion.sum()]
     if len(sums) < 2:
         return {"accuracy": None, "macro_f1": None}

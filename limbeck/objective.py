@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.batch import Batch, Outputs
+from limbeck.config import Spec
 
 STUDENT = "student"
 Weight = float | Callable[[float], float | Tensor]
@@ -51,7 +52,8 @@ class Term(nn.Module, ABC):
 
 
 class Objective(nn.Module):
-    """A linear combination of terms: closed under `+` and `weight *`, so `a + 0.5 * (b + c)` and `sum(...)` are objectives.
+    """A linear combination of terms: closed under `+` and `weight *`, so `a + 0.5 * (b + c)` and `sum(...)` are
+    objectives.
 
     Two terms of one name are refused, since their values could not be told apart in the log.
     """
@@ -64,7 +66,9 @@ class Objective(nn.Module):
         if twice:
             raise ValueError(f"two terms are named {twice[0]!r}; give one of them another name")
         self.terms = nn.ModuleList(term for _, term in self.parts)
-        self.weights = nn.ModuleList(w for ws, _ in self.parts for w in ws if isinstance(w, nn.Module))
+        # A weight of several terms is one module.
+        adaptive = (w for ws, _ in self.parts for w in ws if isinstance(w, nn.Module))
+        self.weights = nn.ModuleList(dict.fromkeys(adaptive))
 
     @classmethod
     def of(cls, term: Term) -> "Objective":
@@ -103,7 +107,9 @@ class Objective(nn.Module):
 
     def __str__(self) -> str:
         def factor(weight: Weight) -> str:
-            return f"{weight:g}" if isinstance(weight, (int, float)) else getattr(weight, "kind", type(weight).__name__)
+            if isinstance(weight, (int, float)):
+                return f"{weight:.12g}"
+            return f"{weight.kind}[{weight}]" if isinstance(weight, Spec) else str(weight)
 
         return " + ".join(" ".join([*map(factor, weights), term.detail]) for weights, term in self.parts)
 

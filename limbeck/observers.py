@@ -80,7 +80,8 @@ class Bar(Observer):
 
 
 class TensorBoard(Observer):
-    """Writes every row for TensorBoard too, into `tensorboard/` of the folder that is trained. Needs the extra `track`."""
+    """Writes every row for TensorBoard too, into `tensorboard/` of the folder that is trained. Needs the extra
+    `track`."""
 
     def __init__(self) -> None:
         try:

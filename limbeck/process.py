@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from limbeck.errors import UserError
+
 T = TypeVar("T")
 
 
@@ -58,7 +60,9 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or active():
         yield
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(minutes=5))
+    # Flags and scores, which are on the CPU, are exchanged as well as gradients.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(minutes=5))
     try:
         yield
     finally:
@@ -79,7 +83,13 @@ def generator(seed: int, *keys: int | str) -> torch.Generator:
 def device(name: str = "auto") -> torch.device:
     """The device of that name; `auto` is CUDA where there is one, of this process's number, else the CPU."""
     if name != "auto":
-        return torch.device(name)
+        try:
+            named = torch.device(name)
+        except RuntimeError:
+            raise UserError(f"plan.device: no device {name!r}; known: auto, cpu, cuda, cuda:1, mps") from None
+        if named.type == "cuda" and not torch.cuda.is_available():
+            raise UserError(f"plan.device: {name!r} was asked for, but there is no CUDA here; use auto or cpu")
+        return named
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")

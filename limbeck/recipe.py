@@ -46,8 +46,8 @@ class Place:
         return fit(run, self.at / stage if stage else self.at, self.observers)
 
     def share(self, run: Run, stage: str) -> Models:
-        """Trains a stage that other runs of a study may need too: into a folder named by what makes it, so that it is made
-        once and never taken for another."""
+        """Trains a stage that other runs of a study may need too: into a folder named by what makes it, so that it is
+        made once and never taken for another."""
         if self.shared is None:
             return self.fit(run, stage)
         folder = self.shared / f"{stage}-{digest(run.key())}"

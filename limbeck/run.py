@@ -1,6 +1,7 @@
 """What one training run is made of, the folder it lies in, and what is kept of it."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from limbeck.errors import UserError
 from limbeck.objective import STUDENT
 from limbeck.plan import Plan
 from limbeck.tasks import Task
+from limbeck.teachers import EMA
 
 Scores = Mapping[str, Mapping[str, float]]
 """By task: accuracy, macro_f1, loss."""
@@ -24,12 +26,18 @@ Scores = Mapping[str, Mapping[str, float]]
 
 def mean_accuracy(scores: Scores) -> float:
     """The mean over tasks of the accuracy."""
-    return sum(s["accuracy"] for s in scores.values()) / len(scores)
+    return _mean(scores, "accuracy")
 
 
 def mean_f1(scores: Scores) -> float:
     """The mean over tasks of the macro-F1."""
-    return sum(s["macro_f1"] for s in scores.values()) / len(scores)
+    return _mean(scores, "macro_f1")
+
+
+def _mean(scores: Scores, name: str) -> float:
+    """Over the tasks that have a label on validation; NaN where none has."""
+    known = [s[name] for s in scores.values() if not math.isnan(s[name])]
+    return sum(known) / len(known) if known else math.nan
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,8 @@ class Run:
     score: Callable[[Scores], float] = mean_accuracy
 
     def key(self) -> dict[str, Any]:
-        """Plain values that name this run: a folder made by others is refused. Device and threads are not among them."""
+        """Plain values that name this run: a folder made by others is refused. Device and threads are not among
+        them."""
         key = {
             **self.about,
             "model": dict(self.model),
@@ -68,12 +77,13 @@ class Run:
     def watched(self) -> dict[str, nn.Module]:
         """The student and the teachers that learn: they are scored while training, and kept at the best step."""
         fixed, teachers = self.distiller.fingerprints(), self.distiller.teachers
-        learning = {n: t.model for n, t in teachers.items() if n not in fixed and isinstance(t.model, nn.Module)}
+        learning = {n: t.model for n, t in teachers.items() if n not in fixed and isinstance(t, EMA)}
         return {STUDENT: self.distiller.student, **learning}
 
 
 def claim(run: Run, at: Path) -> None:
-    """Writes what makes the run into its folder; raises `UserError` with the first difference where another run lies there."""
+    """Writes what makes the run into its folder; raises `UserError` with the first difference where another run lies
+    there."""
     path = at / "run.json"
     if path.is_file():
         unlike = differences(checkpoint.read_json(path), run.key())

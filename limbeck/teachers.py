@@ -65,10 +65,11 @@ class Frozen(_Apart):
 
 
 class EMA(Teacher):
-    """The mean teacher: follows the student as `teacher = beta teacher + (1 - beta) student` [Tarvainen 2017, arXiv:1703.01780].
+    """The mean teacher: follows the student as `teacher = beta teacher + (1 - beta) student` [Tarvainen 2017,
+    arXiv:1703.01780].
 
-    Starts as a copy. Floating buffers (BatchNorm's statistics) follow as parameters do, counters are copied. Without bias
-    correction; it forgets half in log 0.5 / log beta updates (693 at 0.999).
+    Starts as a copy. Floating buffers (BatchNorm's statistics) follow as parameters do, counters are copied. Without
+    bias correction; it forgets half in log 0.5 / log beta updates (693 at 0.999).
     """
 
     def __init__(self, student: nn.Module, beta: float = 0.999) -> None:
@@ -77,7 +78,7 @@ class EMA(Teacher):
             raise ValueError(f"the decay beta is in [0, 1], not {beta}")
         self.beta = beta
         self.model = copy.deepcopy(student).requires_grad_(False).eval()
-        self._pairs: tuple[list[Tensor], list[Tensor], list[tuple[Tensor, Tensor]]] | None = None
+        self._pairs: tuple[nn.Module, list[Tensor], list[Tensor], list[tuple[Tensor, Tensor]]] | None = None
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}"
@@ -99,15 +100,20 @@ class EMA(Teacher):
 
     @torch.no_grad()
     def update(self, student: nn.Module, progress: float) -> None:
-        if self._pairs is None:
-            mine, theirs = self.model.state_dict(keep_vars=True), student.state_dict(keep_vars=True)
+        if self._pairs is None or self._pairs[0] is not student:
+            mine, theirs = _tensors(self.model), _tensors(student)
             floats = [k for k, v in mine.items() if v.is_floating_point()]
             counters = [(mine[k], theirs[k]) for k in mine if k not in set(floats)]
-            self._pairs = [mine[k].data for k in floats], [theirs[k].data for k in floats], counters
-        own, student_values, counters = self._pairs
+            self._pairs = student, [mine[k] for k in floats], [theirs[k] for k in floats], counters
+        _, own, student_values, counters = self._pairs
         torch._foreach_lerp_(own, student_values, 1 - self.beta)
         for counter, value in counters:
             counter.copy_(value)
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, one that has two names once."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 class Ensemble(Teacher):
@@ -121,6 +127,8 @@ class Ensemble(Teacher):
         shares = torch.tensor(list(weights) if weights else [1.0] * len(teachers))
         if len(shares) != len(teachers) or not teachers:
             raise ValueError(f"{len(shares)} weights for {len(teachers)} teachers")
+        if not (shares > 0).all():
+            raise ValueError(f"the weights of an ensemble are positive, not {shares.tolist()}")
         self.register_buffer("log_shares", (shares / shares.sum()).log())
 
     @torch.no_grad()
@@ -139,14 +147,15 @@ class Ensemble(Teacher):
 
     def fingerprint(self) -> WeightsDigest | None:
         prints = [teacher.fingerprint() for teacher in self.teachers]  # type: ignore[operator]
-        return None if None in prints else digest(prints)
+        return None if None in prints else digest([prints, self.log_shares.tolist()])
 
 
 class Cached(Teacher):
     """A frozen teacher's answers for every row of a table, looked up by row.
 
-    Refuses a batch whose inputs were augmented or mixed (the teacher would have answered otherwise). `key` names the weights
-    and the data the answers were made of; make it with `evaluate.remember`, which checks the stored against fresh answers.
+    Refuses a batch whose inputs were augmented or mixed (the teacher would have answered otherwise). `key` names the
+    weights and the data the answers were made of; make it with `evaluate.remember`, which checks the stored against
+    fresh answers.
     """
 
     logits: dict[str, Tensor]

@@ -59,7 +59,12 @@ class Hinted(Term):
     def __init__(self, task: Task, teacher: str, feature: str, widths: tuple[int, int]) -> None:
         super().__init__(f"feature({task.name}, {teacher})", (STUDENT, teacher))
         self.teacher, self.feature = teacher, feature
+        self.widths = widths
         self.adaptor = nn.Identity() if widths[0] == widths[1] else nn.Linear(*widths)
+
+    @property
+    def detail(self) -> str:
+        return f"{self.name} [{self.feature}, {self.widths[0]} to {self.widths[1]}]"
 
     def forward(self, scene: Scene) -> Tensor:
         one, two = (scene.outputs[who].features[self.feature] for who in self.reads)
@@ -120,7 +125,8 @@ def supervised(task: Task, who: str = STUDENT, smoothing: float = 0.0) -> Object
 
 
 def kd(task: Task, teacher: str, how: Kind, widths: tuple[int, int] | None = None) -> Objective:
-    """The student against a teacher, for a task. `widths` (student's, teacher's) are those of the feature, if that is the kind."""
+    """The student against a teacher, for a task. `widths` (student's, teacher's) are those of the feature, if that is
+    the kind."""
     if isinstance(how, Feature):
         if widths is None:
             raise ValueError("feature distillation needs the widths of the student's and the teacher's feature")

@@ -79,7 +79,7 @@ class Windows:
 
     def __getitem__(self, index: Tensor) -> Tensor:
         rows = self._rows.index_select(0, self.starts[index])
-        return rows.view(len(rows), self.length, -1).transpose(1, 2)
+        return rows.view(len(rows), self.length, self.signal.shape[1]).transpose(1, 2)
 
     def take(self, index: Tensor) -> "Windows":
         return Windows(self.signal, self.starts[index], self.length)
@@ -150,8 +150,8 @@ class Picked:
 class Table:
     """N samples: inputs by modality, targets by task, and provenance.
 
-    - `meta`: arrays of N, at least `subject`, `session` and `start` (seconds or sample in its recording) for sensor windows;
-      splits are made by it and leaks are looked for in it.
+    - `meta`: arrays of N, at least `subject`, `session` and `start` (seconds or sample in its recording) for sensor
+      windows; splits are made by it and leaks are looked for in it.
     - `card`: plain values that describe the whole set (name, rate in Hz, unit, channels, what was dropped and why).
     - `digest`: names the files and the spec this was made of.
     - `ids`: row numbers in the table this is a part of.
@@ -218,7 +218,8 @@ def missing(task: Task, count: int) -> Tensor:
 
 
 def concat(tables: Sequence[Table]) -> Table:
-    """Several tables as one. A task that a table does not have is missing for its samples; `meta["domain"]` says whose a row is.
+    """Several tables as one. A task that a table does not have is missing for its samples; `meta["domain"]` says whose
+    a row is.
 
     Raises `ValueError` where two tables mean different classes by one task, or where a modality is not in all of them.
     """
@@ -241,7 +242,7 @@ def concat(tables: Sequence[Table]) -> Table:
         meta={k: np.concatenate([t.meta[k] for t in tables]) for k in kept}
         | {"domain": np.repeat(np.array(names), [len(t) for t in tables])},
         card={"name": " + ".join(names), "parts": [dict(t.card) for t in tables]},
-        digest=digest([t.digest for t in tables]),
+        digest=digest([[t.digest, t.ids.tolist()] for t in tables]),
     )
 
 

@@ -87,6 +87,11 @@ def _share(count: int, share: float) -> int:
     return min(max(1, round(count * share)), max(1, count - 2))
 
 
+def _drawn(order: list[str], count: int) -> list[str]:
+    """Takes so many from the end, or all there are; a part that is left empty is told of where the parts are made."""
+    return [order.pop() for _ in range(min(count, len(order)))]
+
+
 class BySubject(Spec):
     """Whole subjects are held out, drawn by `seed` or named."""
 
@@ -107,9 +112,11 @@ class BySubject(Spec):
         for name in (*self.test_subjects, *self.valid_subjects):
             if name not in subjects:
                 raise unknown("subject", name, subjects)
+            if name in self.test_subjects and name in self.valid_subjects:
+                raise UserError(f"subject {name!r} is named for the test and for validation; name it in one of them")
         order = [s for s in _shuffled(subjects, self.seed) if s not in self.test_subjects + self.valid_subjects]
-        test = list(self.test_subjects) or [order.pop() for _ in range(_share(len(subjects), self.test))]
-        valid = list(self.valid_subjects) or [order.pop() for _ in range(_share(len(subjects) - len(test), self.valid))]
+        test = list(self.test_subjects) or _drawn(order, _share(len(subjects), self.test))
+        valid = list(self.valid_subjects) or _drawn(order, _share(len(subjects) - len(test), self.valid))
         return _by_subject(table, valid, test)
 
 

@@ -48,7 +48,7 @@ def load(folder: Path, which: str = "student") -> tuple[nn.Module, tuple[Task, .
     if "parts" in about:
         several = [load(folder.parent / part / "best", which) for part in about["parts"]]
         tasks = tuple(task for _, own in several for task in own)
-        return Several({own[0].name: model for model, own in several if isinstance(model, MultiTask)}).eval(), tasks
+        return Several([model for model, _ in several if isinstance(model, MultiTask)]).eval(), tasks
     weights = folder / f"{which}.safetensors"
     if not weights.is_file():
         known = sorted(f.stem for f in folder.glob("*.safetensors"))

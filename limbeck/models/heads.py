@@ -1,7 +1,7 @@
 """A trunk with one linear head a task, and what is common to all specs of models."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from limbeck.batch import Batch, Outputs
 from limbeck.config import Spec
 from limbeck.data.source import Column
-from limbeck.errors import UserError
 from limbeck.tasks import Task
 
+MODALITY = "imu"
+"""The input that these models read."""
 SHARED = "shared"
 """The feature `(B, F)` that all heads read."""
 
@@ -51,45 +52,44 @@ class Normalise(nn.Module):
 class MultiTask(nn.Module):
     """A trunk `(B, M, L) -> (B, F)` and a linear head a task. Declares the feature `shared`.
 
-    With `stitch` each head reads the feature through a learnt vector of its own, and declares what it reads as `shared:<task>`.
+    With `stitch` each head reads the feature through a learnt vector of its own, and declares what it reads as
+    `shared:<task>`. `reads` names the feature of each task's head.
     """
 
     def __init__(
-        self,
-        trunk: nn.Module,
-        width: int,
-        tasks: Sequence[Task],
-        normalise: Normalise | None = None,
-        stitch: bool = False,
+        self, trunk: nn.Module, width: int, tasks: Sequence[Task], normalise: Normalise | None, stitch: bool = False
     ) -> None:
         super().__init__()
-        self.reads, self.width, self.tasks = "imu", width, tuple(tasks)
-        self.normalise = normalise
-        self.trunk = trunk
-        self.heads = nn.ModuleDict({t.name: nn.Linear(width, t.classes or 1) for t in tasks})
-        self.stitched = {t.name: f"{SHARED}:{t.name}" for t in tasks} if stitch else {}
-        self.stitches = nn.ParameterDict({name: torch.full((width,), 0.5) for name in self.stitched})
+        self.width, self.tasks, self.normalise, self.trunk = width, tuple(tasks), normalise, trunk
+        # Lists, not dicts by name: a label column may have any name, an attribute of a module may not.
+        self.heads = nn.ModuleList(nn.Linear(width, task.classes or 1) for task in tasks)
+        self.stitches = nn.ParameterList(torch.full((width,), 0.5) for _ in tasks if stitch)
+        self.reads = {task.name: f"{SHARED}:{task.name}" if stitch else SHARED for task in tasks}
+
+    def head(self, task: str) -> nn.Module:
+        """The head of a task: logits `(B, C)` from the feature it reads."""
+        return self.heads[[t.name for t in self.tasks].index(task)]
 
     def forward(self, batch: Batch) -> Outputs:
-        x = batch.inputs[self.reads]
+        x = batch.inputs[MODALITY]
         feature: Tensor = self.trunk(x if self.normalise is None else self.normalise(x))
-        if not self.stitched:
-            return Outputs({name: head(feature) for name, head in self.heads.items()}, {SHARED: feature})
-        read = {name: feature * self.stitches[name] for name in self.heads}
-        logits = {name: head(read[name]) for name, head in self.heads.items()}
-        return Outputs(logits, {SHARED: feature, **{self.stitched[name]: f for name, f in read.items()}})
+        features = {SHARED: feature}
+        for task, vector in zip(self.tasks, self.stitches, strict=False):
+            features[self.reads[task.name]] = feature * vector
+        logits = {name: head(features[read]) for (name, read), head in zip(self.reads.items(), self.heads, strict=True)}
+        return Outputs(logits, features)
 
 
 class Several(nn.Module):
     """A model a task, as one: what single-task training comes to."""
 
-    def __init__(self, models: Mapping[str, MultiTask]) -> None:
+    def __init__(self, models: Sequence[MultiTask]) -> None:
         super().__init__()
-        self.models = nn.ModuleDict(models)
-        self.tasks = tuple(t for m in models.values() for t in m.tasks)
+        self.models = nn.ModuleList(models)
+        self.tasks = tuple(task for model in models for task in model.tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        answers = [model(batch) for model in self.models.values()]
+        answers = [model(batch) for model in self.models]
         return Outputs({name: logits for a in answers for name, logits in a.logits.items()})
 
 
@@ -106,11 +106,8 @@ class Model(Spec, ABC):
         """The trunk for windows `(B, channels, length)`, and the width F of its feature."""
 
     def build(self, tasks: Sequence[Task], shape: Sequence[int]) -> MultiTask:
-        """The model, with fresh weights from torch's generator. `shape` is (M, L). Raises `UserError` where it does not fit."""
+        """The model, with fresh weights from torch's generator. `shape` is (M, L). Raises `UserError` where it does not
+        fit."""
         channels, length = shape
         trunk, width = self.trunk(channels, length)
-        model = MultiTask(trunk, width, tasks, Normalise(channels) if self.normalise else None, self.stitch)
-        for task in tasks:
-            if not task.name.isidentifier() and "." in task.name:
-                raise UserError(f"a task cannot be named {task.name!r}: rename the label column so that it has no dot")
-        return model
+        return MultiTask(trunk, width, tasks, Normalise(channels) if self.normalise else None, self.stitch)

@@ -27,7 +27,7 @@ class _Convolutions(nn.Module):
         rows = (channels + 1) // 2 if stride == 2 else channels
         rows = (rows + 1) // 2 if stride == 2 else rows
         if steps < 1:
-            raise UserError(f"mtl-net needs windows of at least 26 samples, not {length}")
+            raise UserError(f"mtl-net needs windows of at least 28 samples, not {length}")
         self.flat = 64 * rows * steps
         self.linear = nn.Sequential(nn.Linear(self.flat, 1024), nn.ReLU(), nn.Linear(1024, 512), nn.ReLU())
 
@@ -41,8 +41,8 @@ class _Convolutions(nn.Module):
 class MTLNet(Model):
     """The network of Smooth-Distill [Vu 2025, arXiv:2507.00061], 1.8 million parameters as released.
 
-    `as_released` reshapes `(L, M)` windows where it should transpose them and pools over channels as well, so that it sees the
-    first third of a window; `corrected` transposes and pools along time only.
+    `as_released` reshapes `(L, M)` windows where it should transpose them and pools over channels as well, so that it
+    sees the first third of a window; `corrected` transposes and pools along time only.
     """
 
     kind: ClassVar[str] = "mtl-net"
@@ -97,7 +97,8 @@ class _Block(nn.Module):
 
 
 class ResNet1D(Model):
-    """A residual network along time with post-activation BatchNorm; every second block doubles width and halves length."""
+    """A residual network along time with post-activation BatchNorm; every second block doubles width and halves
+    length."""
 
     kind: ClassVar[str] = "resnet1d"
     blocks: int = Field(3, gt=0)

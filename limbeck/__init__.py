@@ -1,0 +1,84 @@
+"""Limbeck: one small multi-task model from labelled recordings, teachers and half-labelled data sets.
+
+What is named here is public. Each name is imported when it is first used, so `import limbeck` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from limbeck.augment import Augment as Augment
+    from limbeck.batch import Batch as Batch
+    from limbeck.batch import Outputs as Outputs
+    from limbeck.data.folder import Recordings as Recordings
+    from limbeck.data.har import WISDM as WISDM
+    from limbeck.data.har import MHealth as MHealth
+    from limbeck.data.har import Sleep as Sleep
+    from limbeck.data.source import Table as Table
+    from limbeck.data.source import concat as concat
+    from limbeck.data.split import BySubject as BySubject
+    from limbeck.data.split import KFoldSubjects as KFoldSubjects
+    from limbeck.data.split import LeaveOneSubjectOut as LeaveOneSubjectOut
+    from limbeck.data.split import RandomWindow as RandomWindow
+    from limbeck.data.synthetic import Wearable as Wearable
+    from limbeck.data.watch import Watch as Watch
+    from limbeck.distiller import Distiller as Distiller
+    from limbeck.distiller import View as View
+    from limbeck.errors import Interrupted as Interrupted
+    from limbeck.errors import UserError as UserError
+    from limbeck.models import BiLSTM as BiLSTM
+    from limbeck.models import MTLNet as MTLNet
+    from limbeck.models import ResNet1D as ResNet1D
+    from limbeck.objective import Objective as Objective
+    from limbeck.objective import Term as Term
+    from limbeck.plan import SGD as SGD
+    from limbeck.plan import Adam as Adam
+    from limbeck.plan import AdamW as AdamW
+    from limbeck.plan import Plan as Plan
+    from limbeck.recipes import SmoothDistill as SmoothDistill
+    from limbeck.run import Run as Run
+    from limbeck.tasks import Task as Task
+    from limbeck.teachers import EMA as EMA
+    from limbeck.teachers import Cached as Cached
+    from limbeck.teachers import Ensemble as Ensemble
+    from limbeck.teachers import Frozen as Frozen
+    from limbeck.teachers import Teacher as Teacher
+    from limbeck.terms import Decoupled as Decoupled
+    from limbeck.terms import Feature as Feature
+    from limbeck.terms import Hard as Hard
+    from limbeck.terms import Soft as Soft
+    from limbeck.terms import kd as kd
+    from limbeck.terms import supervised as supervised
+
+_PLACES = {
+    "augment": ("Augment",),
+    "batch": ("Batch", "Outputs"),
+    "data.folder": ("Recordings",),
+    "data.har": ("WISDM", "MHealth", "Sleep"),
+    "data.source": ("Table", "concat"),
+    "data.split": ("BySubject", "KFoldSubjects", "LeaveOneSubjectOut", "RandomWindow"),
+    "data.synthetic": ("Wearable",),
+    "data.watch": ("Watch",),
+    "distiller": ("Distiller", "View"),
+    "errors": ("Interrupted", "UserError"),
+    "models": ("BiLSTM", "MTLNet", "ResNet1D"),
+    "objective": ("Objective", "Term"),
+    "plan": ("SGD", "Adam", "AdamW", "Plan"),
+    "recipes": ("SmoothDistill",),
+    "run": ("Run",),
+    "tasks": ("Task",),
+    "teachers": ("EMA", "Cached", "Ensemble", "Frozen", "Teacher"),
+    "terms": ("Decoupled", "Feature", "Hard", "Soft", "kd", "supervised"),
+}
+_HOMES = {name: place for place, names in _PLACES.items() for name in names}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'limbeck' has no attribute {name!r}")
+    return getattr(import_module(f"limbeck.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

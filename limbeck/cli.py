@@ -1,0 +1,299 @@
+"""The command line. Torch is imported by the verbs that need it, so that help is instant."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from limbeck.errors import Interrupted, UserError
+
+if TYPE_CHECKING:
+    from limbeck.recipe import Recipe
+
+Fields = Annotated[str, Parameter(allow_leading_hyphen=True, help="Values of the recipe, as --plan.epochs 20.")]
+
+app = App(name="limbeck", help="Distils recordings and teachers into one small multi-task model.",
+          version_flags=["--version"])  # fmt: skip
+data = App(name="data", help="Look at recordings before training on them.")
+app.command(data)
+console, errors = Console(), Console(stderr=True)
+
+
+def main() -> None:
+    """Runs one verb; a user's mistake is one line and exit code 2, an interruption is 130."""
+    words = [w for w in sys.argv[1:] if w != "--debug"]
+    try:
+        if words[:1] == ["train"] and len(words) > 2 and words[1][:1] != "-" and words[-1] in ("--help", "-h"):
+            fields(words[1])
+        else:
+            app(words, exit_on_error=False, print_error=False)
+    except (UserError, CycloptsError) as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        errors.print(f"[red]error:[/] {_line(error)}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except Interrupted as stopped:
+        errors.print(f"{stopped}", highlight=False, soft_wrap=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        errors.print("stopped; the same command goes on where it was")
+        sys.exit(130)
+
+
+def _line(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(" ".join(str(error).split()))
+
+
+@app.command
+def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
+    """Trains, compares, exports and reports on real smart-watch recordings: a few minutes on two cores.
+
+    Example: limbeck demo
+    """
+    from limbeck.demo import demo as run
+
+    run(out, seed, console)
+
+
+@app.command
+def train(recipe: str, /, *fields: Fields, out: Path | None = None, tensorboard: bool = False) -> None:
+    """Trains a recipe into a run folder. What is cut goes on when the same command is given again.
+
+    Example: limbeck train smooth-distill --data wisdm --data.root DIR --out runs/a
+
+    limbeck train smooth-distill --help lists the recipe's fields.
+
+    Parameters
+    ----------
+    out
+        The run folder; named by the values if not given.
+    tensorboard
+        Write curves for TensorBoard too.
+    """
+    from limbeck import process, recipes
+    from limbeck.config import arguments, digest
+
+    made = recipes.make(recipe, arguments(fields))
+    at = out or Path("runs") / f"{recipe}-{digest(made)[:8]}"
+    with process.joined():
+        _run(made, at, tensorboard)
+
+
+def _run(recipe: "Recipe", at: Path, tensorboard: bool) -> None:
+    from limbeck import process, report
+    from limbeck.observers import Bar, TensorBoard
+
+    done = (at / "scores.json").is_file()
+    leader = process.rank() == 0
+    watching = [Bar(errors), *([TensorBoard()] if tensorboard else [])] if leader else []
+    try:
+        recipe.run(at, watching)
+    except Interrupted as stopped:
+        raise Interrupted(f"{stopped}. To go on: limbeck resume {at}") from None
+    if leader:
+        report.print_table([at], console)
+        console.print(f"{'finished before, and only loaded' if done else 'trained'}: {at}", highlight=False)
+
+
+@app.command
+def resume(run: Path, /, *, tensorboard: bool = False) -> None:
+    """Goes on with a run exactly where it was cut.
+
+    Example: limbeck resume runs/a
+    """
+    from limbeck import process, recipes
+
+    with process.joined():
+        _run(recipes.load(run), run, tensorboard)
+
+
+@app.command
+def evaluate(run: Path, /, *fields: Fields, part: str = "test") -> None:
+    """Scores student, teachers and the pair of them, by subject; on other recordings too.
+
+    Example: limbeck evaluate runs/a --data recordings --data.root DIR
+
+    Parameters
+    ----------
+    part
+        train, valid or test of the run's own split, or all; other recordings are taken whole.
+    """
+    from limbeck.config import arguments
+    from limbeck.scoring import evaluate as score
+    from limbeck.scoring import print_scores
+
+    print_scores(score(run, arguments(fields), part), console)
+
+
+@app.command
+def predict(
+    run: Path,
+    recording: Path,
+    /,
+    *,
+    rate: float | None = None,
+    stride: int | None = None,
+    out: Path | None = None,
+    plot: Path | None = None,
+) -> None:
+    """Labels a raw recording: a label with its probability for every window and task.
+
+    Example: limbeck predict runs/a walk.csv --rate 50 --out walk.labels.csv --plot walk.png
+
+    Parameters
+    ----------
+    run
+        A run folder, or an exported .onnx file.
+    recording
+        CSV or Parquet with the channels the model knows, by name.
+    rate
+        Hz, where the file has no time column.
+    stride
+        Samples from one window to the next; a whole window if not given.
+    out
+        .csv or .json; the terminal if not given.
+    plot
+        .png or .svg.
+    """
+    from limbeck.predict import predict_file
+
+    predict_file(run, recording, rate, stride, out, plot, console)
+
+
+@app.command
+def export(run: Path, /, *, to: str = "onnx") -> None:
+    """Writes the student alone, with a card of what it expects, and checks it against the trained one.
+
+    Example: limbeck export runs/a --to onnx
+    """
+    from limbeck import edge, recipes
+
+    recipe = recipes.load(run)
+    parity = edge.export_run(run, recipe.split.split(recipe.data.load()).valid.inputs["imu"], to)
+    console.print(f"{run / 'export' / 'student.onnx'}: {parity}", highlight=False)
+
+
+@app.command
+def study(study: str, /, *fields: Fields, out: Path | None = None, workers: int = 1) -> None:
+    """Trains a grid of methods, splits and seeds, and compares them in a table with intervals.
+
+    Example: limbeck study smooth-distill --data wisdm --data.root DIR --out runs/study --workers 2
+
+    Parameters
+    ----------
+    study
+        A named study, or a .json file.
+    out
+        The study's folder; runs/NAME if not given.
+    workers
+        Processes that train at once.
+    """
+    from limbeck.config import arguments
+    from limbeck.study import run_named
+
+    run_named(study, arguments(fields), out, workers, console)
+
+
+@app.command
+def report(*runs: Path, out: Path | None = None) -> None:
+    """One self-contained HTML page of one or several runs.
+
+    Example: limbeck report runs/a runs/b --out report.html
+
+    Parameters
+    ----------
+    out
+        The page; report.html in the first run's folder if not given.
+    """
+    from limbeck.report import print_table
+    from limbeck.report import report as write
+
+    if not runs:
+        raise UserError("name at least one run folder, as: limbeck report runs/a")
+    page = write(runs, out or runs[0] / "report.html")
+    print_table(runs, console)
+    console.print(f"{page}", highlight=False)
+
+
+@app.command
+def doctor() -> None:
+    """Versions, devices, and which extras work here.
+
+    Example: limbeck doctor
+    """
+    from limbeck.doctor import examine
+
+    if not examine(console):
+        sys.exit(1)
+
+
+@app.command
+def cite(recipe: str, /) -> None:
+    """BibTeX of what a recipe, or the run in a folder, rests on.
+
+    Example: limbeck cite smooth-distill
+    """
+    from limbeck import cite as sources
+    from limbeck import recipes
+
+    if Path(recipe).is_dir():
+        from limbeck.config import dump
+
+        sys.stdout.write(sources.bibtex(sources.keys_of(dump(recipes.load(Path(recipe))))))
+    else:
+        sys.stdout.write(sources.citation(recipe))
+
+
+def fields(recipe: str) -> None:
+    """Prints the fields of a recipe with their defaults, and every spec that a choice admits."""
+    from limbeck.fields import print_fields
+    from limbeck.recipes import make
+
+    print_fields(make(recipe, {}), console)
+
+
+@data.command(name="list")
+def list_() -> None:
+    """The kinds of recordings that can be read.
+
+    Example: limbeck data list
+    """
+    from limbeck.fields import print_data
+
+    print_data(console)
+
+
+@data.command
+def check(kind: str, /, *fields: Fields) -> None:
+    """What is wrong with recordings: broken lines, gaps, rates, unknown codes, subjects without a class.
+
+    Example: limbeck data check wisdm --root DIR
+    """
+    from limbeck.data import inspect
+    from limbeck.fields import data_spec
+
+    found = inspect.check(data_spec(kind, fields))
+    inspect.print_check(found, console)
+    if found["errors"]:
+        sys.exit(2)
+
+
+@data.command
+def describe(kind: str, /, *fields: Fields) -> None:
+    """Subjects, rates, labels per task and subject, gaps, and the windows and splits that would come out.
+
+    Example: limbeck data describe recordings --root DIR
+    """
+    from limbeck.data import inspect
+    from limbeck.fields import data_spec
+
+    inspect.print_description(inspect.describe(data_spec(kind, fields)), console)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What can be said to a recipe or to a kind of recordings: their fields, types and defaults, for the terminal."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from limbeck.config import Spec, arguments, choices, nested, parse
+from limbeck.data.recordings import SensorData
+from limbeck.errors import unknown
+from limbeck.recipes import RECIPES
+
+
+def kinds() -> dict[str, type[SensorData]]:
+    """Every kind of recordings that some recipe can be given, by name."""
+    annotations = [recipe.model_fields["data"].annotation for recipe in RECIPES.values()]
+    return {cls.kind: cls for annotation in annotations for cls in choices(annotation) if issubclass(cls, SensorData)}
+
+
+def data_spec(kind: str, tokens: Sequence[str]) -> SensorData:
+    """The spec of a kind of recordings with some fields changed: `--root DIR --windows.length 200`."""
+    if kind not in kinds():
+        raise unknown("kind of recordings", kind, kinds())
+    return parse(kinds()[kind], nested(arguments(tokens), {}))
+
+
+def lines(spec: Spec, where: str = "") -> Iterator[tuple[str, str, str]]:
+    """(path, default, what it says) of every field, nested ones below the choice they belong to."""
+    for name, field in type(spec).model_fields.items():
+        value, said = getattr(spec, name), field.description or ""
+        classes = choices(field.annotation)
+        if isinstance(value, Spec):
+            rest = [c.kind for c in classes if c.kind != value.kind]
+            yield f"--{where}{name}", value.kind, " ".join([said, *([f"Or {', '.join(rest)}."] if rest else [])])
+            yield from lines(value, f"{where}{name}.")
+        else:
+            yield f"--{where}{name}", _shown(value), said
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def print_fields(spec: Spec, console: Console) -> None:
+    """A table of all fields of a spec."""
+    said = (type(spec).__doc__ or "").splitlines()[0]
+    console.print(f"limbeck train {spec.kind} [--field value ...] --out DIR\n\n{said}\n", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for head in ("field", "default", ""):
+        table.add_column(head, overflow="fold")
+    for row in lines(spec):
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_data(console: Console) -> None:
+    """A table of the kinds of recordings."""
+    table = Table(box=None, pad_edge=False)
+    for head in ("kind", "what it is", "fields"):
+        table.add_column(head, overflow="fold")
+    for name, cls in kinds().items():
+        own = [f for f in cls.model_fields if f != "windows"]
+        table.add_row(name, (cls.__doc__ or "").strip().splitlines()[0], ", ".join(own))
+    console.print(table)
+    console.print("\nlimbeck data describe KIND --root DIR", highlight=False)
