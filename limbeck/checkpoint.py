@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,13 @@ def write(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _drop(temporary)
         raise refused(path, error) from error
+
+
+def _drop(temporary: Path) -> None:
+    with suppress(OSError):  # what refused the file may refuse this too, and is told of already
+        temporary.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -74,10 +80,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _drop(temporary)
         raise refused(path, error) from error
     except Exception as error:  # safetensors wraps the system's errors in its own
-        temporary.unlink(missing_ok=True)
+        _drop(temporary)
         if "No space left" in str(error):
             raise refused(path, OSError(errno.ENOSPC, "disk full")) from error
         raise
@@ -105,13 +111,20 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], info: Mapping[s
         shutil.rmtree(old)
 
 
+def tidy(at: Path) -> None:
+    """Removes what a killed process left half written in the folder of a run."""
+    for left in (left for folder in (at, at / "best", at / "last") for left in folder.glob(".*.tmp")):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
 def newest(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
     """Step, tensors and plain values of the newest checkpoint that is whole; None where there is none.
 
     A damaged one is set aside (renamed to `damaged-...`) and the one before it is taken.
     """
-    for left in folder.glob(".*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
             manifest = json.loads((path / "manifest.json").read_text())

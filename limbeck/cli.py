@@ -61,7 +61,9 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
 
 
 @app.command
-def train(recipe: str, /, *fields: Fields, out: Path | None = None, tensorboard: bool = False) -> None:
+def train(
+    recipe: str, /, *fields: Fields, preset: str | None = None, out: Path | None = None, tensorboard: bool = False
+) -> None:
     """Trains a recipe into a run folder. What is cut goes on when the same command is given again.
 
     Example: limbeck train smooth-distill --data wisdm --data.root DIR --out runs/a
@@ -70,6 +72,8 @@ def train(recipe: str, /, *fields: Fields, out: Path | None = None, tensorboard:
 
     Parameters
     ----------
+    preset
+        A named set of values to start from, as recommended.
     out
         The run folder; named by the values if not given.
     tensorboard
@@ -78,7 +82,7 @@ def train(recipe: str, /, *fields: Fields, out: Path | None = None, tensorboard:
     from limbeck import process, recipes
     from limbeck.config import arguments, digest
 
-    made = recipes.make(recipe, arguments(fields))
+    made = recipes.make(recipe, arguments(fields), preset)
     at = out or Path("runs") / f"{recipe}-{digest(made)[:8]}"
     with process.joined():
         _run(made, at, tensorboard)

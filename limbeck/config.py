@@ -109,7 +109,7 @@ def nested(paths: Mapping[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
         node = tree
         for parent in parents:
             if not isinstance(node.get(parent), dict):
-                node[parent] = {"kind": node[parent]} if isinstance(node[parent], str) else {}
+                node[parent] = {"kind": node[parent]} if isinstance(node.get(parent), str) else {}
             node = node[parent]
         given = _plain(paths[path])
         old = node.get(last)

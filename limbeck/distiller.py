@@ -39,6 +39,8 @@ class Distiller(nn.Module):
         self, student: nn.Module, teachers: Mapping[str, Teacher], objective: Objective | Sequence[View]
     ) -> None:
         super().__init__()
+        if STUDENT in teachers:
+            raise ValueError(f"a teacher cannot be named {STUDENT!r}")
         self.student = student
         self.teachers = nn.ModuleDict(teachers)
         self.views = [View(objective)] if isinstance(objective, Objective) else list(objective)

@@ -9,6 +9,10 @@ class UserError(Exception):
     2."""
 
 
+class InUse(UserError):
+    """The folder belongs to another process at the moment."""
+
+
 class Interrupted(Exception):
     """The run was asked to stop; its state is saved and it can be resumed."""
 

@@ -67,6 +67,7 @@ class _Loop:
         model: nn.Module = self.distiller
         if process.world() > 1:
             model = DistributedDataParallel(self.distiller)
+        model.train()
         self.observer.begins(self.at, self.step, self.steps)
         saved = time.monotonic()
         try:
@@ -97,9 +98,8 @@ class _Loop:
     def advance(self, model: nn.Module) -> None:
         """One optimiser step. Order, dropout and augmentation are functions of (seed, step)."""
         plan, progress = self.run.plan, self.step / self.steps
-        torch.manual_seed(process.fold(plan.seed, "step", self.step, process.rank()))
+        process.seed(process.fold(plan.seed, "step", self.step, process.rank()), self.device)
         batch = self.train_rows.rows(self.order.at(self.step).to(self.device))
-        model.train()
         with self.autocast():
             total, values = model(batch, progress)
         total.backward()
@@ -190,7 +190,11 @@ class _Loop:
 
     def restore(self) -> None:
         """The newest whole checkpoint, if there is one; the journal is cut back to it."""
-        found = checkpoint.newest(self.at / "last")
+        found = None
+        if process.rank() == 0:
+            checkpoint.tidy(self.at)
+            found = checkpoint.newest(self.at / "last")
+        found = process.from_leader(found)
         if found:
             self.step, tensors, info = found
             state = {k.removeprefix("distiller."): v for k, v in tensors.items() if k.startswith("distiller.")}

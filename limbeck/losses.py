@@ -16,15 +16,17 @@ Reduction = Literal["sum", "mean"]
 """Over the classes of one prediction. `sum` is the definition of KL; `mean` divides by C as PyTorch's default does."""
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of `values` where `mask` holds, over all processes; 0 where it holds nowhere.
+def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The mean of `values` where `mask` holds (everywhere without one), over all processes; 0 where it holds nowhere.
 
     Divides by the count over all processes and multiplies by their number, so that the average of the processes'
     gradients (what data-parallel training takes) is the gradient of one process that sees every sample.
     """
-    count = process.total(mask.sum())
-    kept = torch.where(mask, values, 0.0) if values.dtype.is_floating_point else values * mask
-    return kept.sum() * (process.world() / count.clamp(min=1))
+    if mask is None and not process.active():
+        return values.mean()
+    given = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
+    count = process.total(given.sum()).clamp(min=1)
+    return torch.where(given, values, 0.0).sum() / (count / process.world() if process.active() else count)
 
 
 def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from limbeck.batch import Batch, Outputs
@@ -103,7 +102,7 @@ class Objective(nn.Module):
             for weight in weights:
                 value = value * (weight(scene.progress) if callable(weight) else weight)
             weighted.append(value)
-        return torch.stack(weighted).sum() if len(weighted) > 1 else weighted[0], values
+        return sum(weighted[1:], start=weighted[0]), values
 
     def __str__(self) -> str:
         def factor(weight: Weight) -> str:

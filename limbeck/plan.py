@@ -23,7 +23,10 @@ class Adam(Spec):
 
 
 class AdamW(Spec):
-    """Adam with decoupled weight decay [Loshchilov 2019, arXiv:1711.05101], in the fused form."""
+    """Adam with decoupled weight decay [Loshchilov 2019, arXiv:1711.05101], in the fused form.
+
+    Matrices and kernels decay; biases and the parameters of norms do not.
+    """
 
     kind: ClassVar[str] = "adamw"
     lr: float = Field(1e-3, gt=0)
@@ -31,7 +34,11 @@ class AdamW(Spec):
 
     def build(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimiser of these parameters."""
-        return torch.optim.AdamW(parameters, self.lr, weight_decay=self.weight_decay, fused=True)
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW([g for g in groups if g["params"]], self.lr, fused=True)
 
 
 class SGD(Spec):

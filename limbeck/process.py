@@ -75,6 +75,12 @@ def fold(seed: int, *keys: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
 
 
+def seed(value: int, device: torch.device) -> None:
+    """Seeds the generator that a device draws from."""
+    # torch.manual_seed also prepares devices that are not there, which takes longer than a small model's backward.
+    (torch.default_generator if device.type == "cpu" else torch).manual_seed(value)
+
+
 def generator(seed: int, *keys: int | str) -> torch.Generator:
     """A CPU generator for one purpose."""
     return torch.Generator().manual_seed(fold(seed, *keys))

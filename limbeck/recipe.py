@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -21,7 +22,7 @@ from limbeck.config import Spec, differences, digest, dump
 from limbeck.data import cache
 from limbeck.data.recordings import SensorData
 from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, RandomWindow, Split
-from limbeck.errors import UserError
+from limbeck.errors import InUse, UserError
 from limbeck.fit import fit
 from limbeck.objective import STUDENT
 from limbeck.observers import Observer
@@ -59,12 +60,15 @@ class Place:
 class Recipe(Spec, ABC):
     """A paper's method on a data set. Its fields are the paper's symbols; `learn` is the method, `run` the rest."""
 
-    kind: ClassVar[str]
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    """Named sets of values, by field path."""
     data: SensorData
     split: BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow = BySubject()
     plan: Plan = Plan()
     select: Literal["accuracy", "macro_f1"] = "accuracy"
     """The mean of this over tasks, on validation, chooses the step that is kept; the same for every method."""
+    absent: Literal["refuse", "accept"] = "refuse"
+    """What of a split that leaves a class out of training altogether: `accept` scores it as never recognised."""
 
     @abstractmethod
     def learn(self, split: Split, place: Place) -> Models:
@@ -84,7 +88,9 @@ class Recipe(Spec, ABC):
             started = time.time()
             table = self.data.load()
             split = self.split.split(table)
+            self._complete(split)
             if process.rank() == 0:
+                checkpoint.write_json(at / "recipe.json", dump(self))
                 checkpoint.write_json(at / "data.json", {**table.card, "digest": table.digest})
                 about = {"split": dump(self.split), "leaky": split.leaky, "audit": split.audit}
                 checkpoint.write_json(at / "splits.json", about)
@@ -95,6 +101,15 @@ class Recipe(Spec, ABC):
                     "seconds": round(time.time() - started, 1)})  # fmt: skip
                 checkpoint.write_json(at / "scores.json", scored(models, split, at))
         return models
+
+    def _complete(self, split: Split) -> None:
+        """Raises `UserError` where a class is to be recognised that training has no window of."""
+        for task, labels in split.audit["classes absent from training"].items():
+            if labels and self.absent == "refuse":
+                raise UserError(
+                    f"{task} {labels[0]!r} is in validation or test, but no training subject has it; choose another "
+                    "--split.seed or name the subjects, or score it as never recognised with --absent accept"
+                )
 
 
 def scored(models: Models, split: Split, at: Path) -> dict[str, Any]:
@@ -151,7 +166,7 @@ def _opened(at: Path, recipe: Recipe) -> Iterator[None]:
         lock = FileLock(at / ".lock")
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{at} is in use by another process; wait for it, or choose another --out") from None
+        raise InUse(f"{at} is in use by another process; wait for it, or choose another --out") from None
     except OSError as error:
         raise checkpoint.refused(at, error) from error
     try:
@@ -162,12 +177,13 @@ def _opened(at: Path, recipe: Recipe) -> Iterator[None]:
                 raise UserError(
                     f"{at} holds a run of other values: {unlike[0]}. Choose another --out, or delete that folder"
                 )
-        else:
-            checkpoint.write_json(path, dump(recipe))
         process.from_leader(None)
         yield
         process.from_leader(None)
     finally:
+        # What failed before training began leaves no trace, so that the corrected command may name the same folder.
+        if [f.name for f in at.iterdir()] == [".lock"]:
+            shutil.rmtree(at)
         lock.release()
 
 

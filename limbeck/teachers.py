@@ -47,8 +47,8 @@ class _Apart(Teacher):
         self._print = fingerprint(model)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "_Apart":
-        self.model._apply(fn)  # type: ignore[no-untyped-call]
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.model._apply(fn)
+        super()._apply(fn, recurse)
         return self
 
     def fingerprint(self) -> WeightsDigest:
@@ -90,7 +90,7 @@ class EMA(Teacher):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "EMA":
         self._pairs = None
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)
         return self
 
     @torch.no_grad()

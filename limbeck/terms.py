@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -49,8 +48,7 @@ class Distilled(Term):
         target = scene.batch.targets[self.task.name]
         one, two = (scene.outputs[who].logits[self.task.name] for who in self.reads)
         values = self.how.values(one, two, target)
-        everywhere = torch.ones_like(values, dtype=torch.bool)
-        return losses.masked_mean(values, self.task.present(target) if self.how.kind == "decoupled" else everywhere)
+        return losses.masked_mean(values, self.task.present(target) if self.how.kind == "decoupled" else None)
 
 
 class Hinted(Term):
@@ -68,8 +66,7 @@ class Hinted(Term):
 
     def forward(self, scene: Scene) -> Tensor:
         one, two = (scene.outputs[who].features[self.feature] for who in self.reads)
-        values = losses.hint(self.adaptor(one), two)
-        return losses.masked_mean(values, torch.ones_like(values, dtype=torch.bool))
+        return losses.masked_mean(losses.hint(self.adaptor(one), two))
 
 
 class Soft(Spec):
@@ -131,4 +128,6 @@ def kd(task: Task, teacher: str, how: Kind, widths: tuple[int, int] | None = Non
         if widths is None:
             raise ValueError("feature distillation needs the widths of the student's and the teacher's feature")
         return Objective.of(Hinted(task, teacher, how.name, widths))
+    if task.classes is None:
+        raise ValueError(f"task {task.name!r} has no classes, so there are no logits to soften; use the feature kind")
     return Objective.of(Distilled(task, teacher, how))

@@ -1,6 +1,8 @@
 """One thread: with two on a busy machine small models run many times slower, and sums may differ in the last bit."""
 
 import os
+import sys
+from collections.abc import Callable
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -40,3 +42,20 @@ def table(rows: int = 60, subjects: int = 6, missing: float = 0.0, seed: int = 0
         {"name": "toy", "rate": 20.0},
         f"toy-{rows}-{seed}-{missing}",
     )
+
+
+@pytest.fixture
+def limbeck(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """Runs `limbeck WORDS` in this process; gives the exit code."""
+
+    def run(words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["limbeck", *words.split()])
+        from limbeck.cli import main
+
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        return 0
+
+    return run

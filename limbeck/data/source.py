@@ -47,7 +47,7 @@ class Dense:
         return len(self.values)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        return self.values[index]
+        return self.values.index_select(0, index)
 
     def take(self, index: Tensor) -> "Dense":
         return Dense(self.values[index])

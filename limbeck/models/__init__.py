@@ -10,15 +10,17 @@ from torch import nn
 from limbeck.config import parse
 from limbeck.errors import UserError, unknown
 from limbeck.models.heads import Model, MultiTask, Normalise, Several
+from limbeck.models.hybrid import Hybrid
 from limbeck.models.sensor import BiLSTM, MTLNet, ResNet1D
 from limbeck.tasks import Task
 
-Sensor = MTLNet | BiLSTM | ResNet1D
-KINDS: dict[str, type[Model]] = {c.kind: c for c in (MTLNet, BiLSTM, ResNet1D)}
+Sensor = MTLNet | BiLSTM | ResNet1D | Hybrid
+KINDS: dict[str, type[Model]] = {c.kind: c for c in (MTLNet, BiLSTM, ResNet1D, Hybrid)}
 
 __all__ = [
     "KINDS",
     "BiLSTM",
+    "Hybrid",
     "MTLNet",
     "Model",
     "MultiTask",

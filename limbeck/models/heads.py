@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,30 +19,34 @@ SHARED = "shared"
 
 
 class Normalise(nn.Module):
-    """`(x - mean) / std` by channel for windows `(B, M, L)`; the identity until `fit` has seen training windows."""
+    """`(x - mean) / std` of windows `(B, M, L)`; the identity until `fit` has seen training windows.
+
+    `channel`: each channel has its own mean and standard deviation. `scale`: one factor for all of them (their root
+    mean square) and no shift, so that what is a direction in space stays one.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, how: Literal["channel", "scale"] = "channel") -> None:
         super().__init__()
+        self.how = how
         self.register_buffer("mean", torch.zeros(channels, 1))
         self.register_buffer("std", torch.ones(channels, 1))
 
     def fit(self, column: Column, chunk: int = 4096) -> None:
         """Takes the statistics of every window of a column, which must be the training part's."""
-        count, total, square = (
-            0,
-            torch.zeros(len(self.mean), dtype=torch.float64),
-            torch.zeros(len(self.mean), dtype=torch.float64),
-        )
+        count, total, square = 0, torch.zeros(len(self.mean)).double(), torch.zeros(len(self.mean)).double()
         for at in torch.arange(len(column)).split(chunk):
             x = column[at].double()
             count += x.shape[0] * x.shape[2]
             total += x.sum(dim=(0, 2))
             square += x.square().sum(dim=(0, 2))
-        mean = total / count
-        std = (square / count - mean.square()).clamp(min=0).sqrt()
+        if self.how == "channel":
+            mean = total / count
+            std = (square / count - mean.square()).clamp(min=0).sqrt()
+        else:
+            mean, std = torch.zeros_like(total), (square.mean() / count).sqrt().expand_as(total)
         self.mean.copy_(mean.unsqueeze(1))
         self.std.copy_(torch.where(std > 0, std, 1.0).unsqueeze(1))
 
@@ -96,8 +101,8 @@ class Several(nn.Module):
 class Model(Spec, ABC):
     """The spec of a model for sensor windows."""
 
-    normalise: bool = True
-    """By channel, with the statistics of the training windows, inside the model."""
+    normalise: Literal["none", "channel", "scale"] = "channel"
+    """With the statistics of the training windows, inside the model: each channel for itself, or all by one factor."""
     stitch: bool = False
     """Each head reads the shared feature through a learnt vector of its own."""
 
@@ -110,4 +115,5 @@ class Model(Spec, ABC):
         fit."""
         channels, length = shape
         trunk, width = self.trunk(channels, length)
-        return MultiTask(trunk, width, tasks, Normalise(channels) if self.normalise else None, self.stitch)
+        normalise = None if self.normalise == "none" else Normalise(channels, self.normalise)
+        return MultiTask(trunk, width, tasks, normalise, self.stitch)

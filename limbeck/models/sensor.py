@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ class MTLNet(Model):
 
     kind: ClassVar[str] = "mtl-net"
     variant: Literal["corrected", "as_released"] = "corrected"
-    normalise: bool = False
+    normalise: Literal["none", "channel", "scale"] = "none"
 
     def trunk(self, channels: int, length: int) -> tuple[nn.Module, int]:
         released = self.variant == "as_released"
@@ -60,7 +61,12 @@ class _Recurrent(nn.Module):
         self.lstm = nn.LSTM(channels, hidden, layers, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        steps, _ = self.lstm(x.transpose(1, 2))
+        x = x.transpose(1, 2)
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):  # few CPUs have an LSTM of half precision
+            with torch.autocast("cpu", enabled=False):
+                steps, _ = self.lstm(x.float())
+        else:
+            steps, _ = self.lstm(x)
         mean: Tensor = steps.mean(dim=1)
         return mean
 
@@ -76,7 +82,7 @@ class BiLSTM(Model):
         return _Recurrent(channels, self.hidden, self.layers), 2 * self.hidden
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Two convolutions with BatchNorm around a shortcut, `(B, M, L) -> (B, width, L / stride)`."""
 
     def __init__(self, channels: int, width: int, kernel: int, stride: int) -> None:
@@ -113,6 +119,6 @@ class ResNet1D(Model):
         now = self.width
         for number in range(self.blocks):
             wider = self.width * 2 ** ((number + 1) // 2)
-            layers.append(_Block(now, wider, self.kernel, 2 if wider != now else 1))
+            layers.append(Block(now, wider, self.kernel, 2 if wider != now else 1))
             now = wider
         return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten()), now

@@ -1,5 +1,6 @@
 """One file a paper; this is the list of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ from limbeck.recipes.smooth_distill import SmoothDistill
 RECIPES: dict[str, type[Recipe]] = {recipe.kind: recipe for recipe in (SmoothDistill,)}
 
 
-def make(kind: str, paths: dict[str, Any]) -> Recipe:
-    """The recipe of that name with some fields changed, by path. Raises `UserError` for an unknown name."""
+def make(kind: str, paths: Mapping[str, Any], preset: str | None = None) -> Recipe:
+    """The recipe of that name with a preset's values and then some others changed, by field path.
+
+    Raises `UserError` for an unknown name.
+    """
     if kind not in RECIPES:
         raise unknown("recipe", kind, RECIPES)
-    return override(parse(RECIPES[kind], {}), paths)
+    if preset is not None and preset not in RECIPES[kind].presets:
+        raise unknown(f"preset of {kind}:", preset, RECIPES[kind].presets)
+    return override(parse(RECIPES[kind], {}), {**(RECIPES[kind].presets[preset] if preset else {}), **paths})
 
 
 def load(run: Path) -> Recipe:

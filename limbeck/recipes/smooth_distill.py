@@ -13,6 +13,7 @@ parameters do. With another number of tasks than two, each weighs the same. In `
 KL are averaged and the supervised part sees the feature without dropout.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -28,7 +29,7 @@ from limbeck.data.split import Split
 from limbeck.data.synthetic import Wearable
 from limbeck.data.watch import Watch
 from limbeck.distiller import Distiller, View
-from limbeck.models import BiLSTM, MTLNet, MultiTask, ResNet1D, Several
+from limbeck.models import BiLSTM, Hybrid, MTLNet, MultiTask, ResNet1D, Several
 from limbeck.models.heads import SHARED
 from limbeck.objective import STUDENT, Objective, Scene, Term
 from limbeck.recipe import Models, Place, Recipe
@@ -38,6 +39,20 @@ from limbeck.teachers import EMA, Frozen, Teacher
 from limbeck.terms import Decoupled, Feature, Hard, Soft, kd, supervised
 
 EMA_NAME, ORACLE = "ema", "oracle"
+RELEASED = {"student.variant": "as_released", "data.windows.borders": "cross", "data.windows.label": "last"}
+"""What the released code does where the paper would have it otherwise."""
+RECOMMENDED = {
+    "student": "hybrid",
+    "augment.rotation": 30,
+    "smoothing": 0.1,
+    "beta": 0.99,
+    "plan.batch": 128,
+    "plan.optimiser": "adamw",
+    "plan.optimiser.lr": 2e-3,
+    "plan.schedule": "cosine",
+    "plan.schedule.warmup": 0.05,
+}
+"""What did best on people that it had not seen (docs/papers/smooth-distill.md)."""
 Method = Literal["smooth-distill", "hard-sharing", "single-task", "cross-task", "sdd", "oracle"]
 
 
@@ -45,8 +60,9 @@ class SmoothDistill(Recipe):
     """Smooth-Distill and the baselines that its paper compares, under one rule."""
 
     kind: ClassVar[str] = "smooth-distill"
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"released": RELEASED, "recommended": RECOMMENDED}
     data: Watch | WISDM | MHealth | Sleep | Recordings | Wearable = Watch()
-    student: MTLNet | BiLSTM | ResNet1D = MTLNet()
+    student: MTLNet | BiLSTM | ResNet1D | Hybrid = MTLNet()
     method: Method = "smooth-distill"
     """single-task: a network a task. hard-sharing: one trunk, no teacher. cross-task, sdd: the paper's other baselines.
     oracle: a separately trained teacher of the same kind. smooth-distill: the mean teacher."""
@@ -109,11 +125,11 @@ class SmoothDistill(Recipe):
         """A student with the weights of the plan's seed, and the training part's normalisation."""
         torch.manual_seed(process.fold(self.plan.seed, "weights"))
         student = self.spec().build(tasks, split.train.shape("imu"))
-        if student.normalise:
+        if student.normalise is not None:
             student.normalise.fit(split.train.inputs["imu"])
         return student
 
-    def spec(self) -> MTLNet | BiLSTM | ResNet1D:
+    def spec(self) -> MTLNet | BiLSTM | ResNet1D | Hybrid:
         """The student's spec; cross-task needs one whose heads read the feature through a vector each, but for the
         network as released, where that vector is learnt and not used."""
         released = isinstance(self.student, MTLNet) and self.student.variant == "as_released"

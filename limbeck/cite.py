@@ -1,0 +1,92 @@
+"""BibTeX of what a recipe stands on: its paper, and the papers of the parts that it uses."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from limbeck.errors import unknown
+
+PAPERS: dict[str, tuple[str, dict[str, str]]] = {
+    "vu2025smooth": ("misc", {
+        "title": "Smooth-Distill: A Self-distillation Framework for Multitask Learning with Wearable Sensor Data",
+        "author": "Vu, Hoang-Dieu and Tran, Duc-Nghia and Pham, Quang-Tu and Pham, Hieu H. and "
+                  "Vuillerme, Nicolas and Tran, Duc-Tan",
+        "year": "2025", "eprint": "2507.00061", "archiveprefix": "arXiv"}),
+    "jeon2025mixup": ("article", {
+        "title": "Role of Mixup in Topological Persistence Based Knowledge Distillation for Wearable Sensor Data",
+        "author": "Jeon, Eun Som and Choi, Hongjun and Buman, Matthew P. and Turaga, Pavan",
+        "journal": "IEEE Sensors Journal", "year": "2025", "doi": "10.1109/JSEN.2024.3517653",
+        "eprint": "2502.00779", "archiveprefix": "arXiv"}),
+    "arora2025ppg": ("misc", {
+        "title": "Towards Characterizing Knowledge Distillation of PPG Heart Rate Estimation Models",
+        "author": "Arora, Kanav and Narayanswamy, Girish and Patel, Shwetak and Li, Richard",
+        "year": "2025", "eprint": "2511.18829", "archiveprefix": "arXiv",
+        "note": "NeurIPS 2025 workshop Learning from Time Series for Health"}),
+    "cheng2025joint": ("misc", {
+        "title": "JointDistill: Adaptive Multi-Task Distillation for Joint Depth Estimation and Scene Segmentation",
+        "author": "Cheng, Tiancong and Zhang, Ying and Liang, Yuxuan and Zimmermann, Roger and Yu, Zhiwen and "
+                  "Guo, Bin",
+        "year": "2025", "eprint": "2505.10057", "archiveprefix": "arXiv"}),
+    "hosseini2019distill": ("misc", {
+        "title": "Distill-2MD-MTL: Data Distillation based on Multi-Dataset Multi-Domain Multi-Task Frame Work to "
+                 "Solve Face Related Tasks",
+        "author": "Hosseini and Shabani and Cho",
+        "year": "2019", "eprint": "1907.03402", "archiveprefix": "arXiv"}),
+    "hinton2015distilling": ("misc", {
+        "title": "Distilling the Knowledge in a Neural Network",
+        "author": "Hinton, Geoffrey and Vinyals, Oriol and Dean, Jeff",
+        "year": "2015", "eprint": "1503.02531", "archiveprefix": "arXiv"}),
+    "zhao2022decoupled": ("inproceedings", {
+        "title": "Decoupled Knowledge Distillation",
+        "author": "Zhao, Borui and Cui, Quan and Song, Renjie and Qiu, Yiyu and Liang, Jiajun",
+        "booktitle": "CVPR", "year": "2022", "eprint": "2203.08679", "archiveprefix": "arXiv"}),
+    "tarvainen2017mean": ("inproceedings", {
+        "title": "Mean teachers are better role models: Weight-averaged consistency targets improve semi-supervised "
+                 "deep learning results",
+        "author": "Tarvainen, Antti and Valpola, Harri",
+        "booktitle": "NeurIPS", "year": "2017", "eprint": "1703.01780", "archiveprefix": "arXiv"}),
+    "geurts2006extremely": ("article", {
+        "title": "Extremely randomized trees",
+        "author": "Geurts, Pierre and Ernst, Damien and Wehenkel, Louis",
+        "journal": "Machine Learning", "volume": "63", "pages": "3--42", "year": "2006",
+        "doi": "10.1007/s10994-006-6226-1"}),
+}  # fmt: skip
+
+USES: dict[str, tuple[str, ...]] = {
+    "smooth-distill": ("vu2025smooth", "tarvainen2017mean", "hinton2015distilling"),
+    "mixup-topology": ("jeon2025mixup", "hinton2015distilling"),
+    "ppg-heart-rate": ("arora2025ppg", "hinton2015distilling"),
+    "joint-distill": ("cheng2025joint", "hinton2015distilling"),
+    "distill-2md-mtl": ("hosseini2019distill", "hinton2015distilling"),
+    "soft": ("hinton2015distilling",),
+    "decoupled": ("zhao2022decoupled",),
+    "ema": ("tarvainen2017mean",),
+    "trees": ("geurts2006extremely",),
+}
+"""Papers by the name of a recipe, of a kind of distillation, of a teacher, or of the classical baseline."""
+
+
+def citation(kind: str) -> str:
+    """The BibTeX entries of all that `kind` stands on, its own paper first. Raises `UserError` for an unknown name."""
+    if kind not in USES:
+        raise unknown("paper for", kind, USES)
+    return bibtex(USES[kind])
+
+
+def keys_of(recipe: Mapping[str, Any], models: Iterable[str] = ()) -> list[str]:
+    """The papers that a run stands on, for `bibtex`: of its recipe, its kind of distillation, and the models scored.
+
+    A recipe that has no paper adds none.
+    """
+    how = recipe.get("how")
+    kinds = [recipe["kind"], how.get("kind") if isinstance(how, Mapping) else how, *models]
+    return list(dict.fromkeys(key for kind in kinds if kind in USES for key in USES[kind]))
+
+
+def bibtex(keys: Iterable[str]) -> str:
+    """The entries of those keys, each once, in order of first mention."""
+    entries = []
+    for key in dict.fromkeys(keys):
+        form, fields = PAPERS[key]
+        lines = (f"  {name} = {{{value}}}" for name, value in fields.items())
+        entries.append(f"@{form}{{{key},\n" + ",\n".join(lines) + "\n}\n")
+    return "\n".join(entries)

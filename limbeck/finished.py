@@ -1,0 +1,148 @@
+"""A finished run folder, read."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+
+from limbeck.errors import UserError
+
+FILES = ("recipe.json", "environment.json", "splits.json", "data.json", "scores.json")
+STUDENT = "student"
+Number = Annotated[float | None, BeforeValidator(lambda v: None if isinstance(v, float) and math.isnan(v) else v)]
+"""A score in 0..1 (a loss in nats); None where nothing was labelled."""
+
+
+class Stats(BaseModel):
+    """Scores of one subject on one task."""
+
+    n: int
+    accuracy: Number = None
+    macro_f1: Number = None
+
+
+class Scores(Stats):
+    """Scores of one model on one task and one part of the data."""
+
+    weighted_f1: Number = None
+    ece: Number = None
+    loss: Number = None
+    confusion: list[list[int]]
+    labels: list[str]
+    subjects: dict[str, Stats]
+    interval: dict[str, tuple[float, float] | None] | None = None
+
+
+class Model(BaseModel):
+    """One scored model; `nodes` where it is made of trees and has no parameters."""
+
+    parameters: int | None = None
+    nodes: int | None = None
+    parts: dict[str, dict[str, Scores]]
+
+
+class Selected(BaseModel):
+    """Which snapshot was kept, and its score on validation."""
+
+    step: int
+    score: Number
+
+
+class Scored(BaseModel):
+    """`scores.json`; `selected` by stage, `.` being the run itself."""
+
+    selected: dict[str, Selected]
+    models: dict[str, Model]
+    agreement: dict[str, dict[str, Number]] = {}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One finished run folder, read."""
+
+    at: Path
+    recipe: dict[str, Any]
+    environment: dict[str, Any]
+    splits: dict[str, Any]
+    card: dict[str, Any]
+    rows: list[dict[str, Any]]
+    scored: Scored
+
+    @property
+    def method(self) -> str:
+        """The name of the method: the recipe's `method` where it has one, else its kind."""
+        method = self.recipe.get("method", self.recipe["kind"])
+        return str(method["kind"] if isinstance(method, Mapping) else method)
+
+    @property
+    def rule(self) -> str:
+        """What chose the snapshot that was kept."""
+        return f"best mean validation {self.recipe.get('select', 'score').replace('_', '-')}"
+
+    @property
+    def terms(self) -> list[str]:
+        """The names of the loss terms it was trained by."""
+        return list(dict.fromkeys(t for row in self.rows if row["event"] == "train" for t in row["terms"]))
+
+
+def load(at: Path) -> Finished:
+    """A run folder. Raises `UserError` naming what is missing or cannot be read."""
+    if not at.is_dir():
+        raise UserError(f"{at} is not a run: there is no such folder")
+    stages = _stages(at)
+    needed = [*FILES, *(str((stage / "metrics.jsonl").relative_to(at)) for stage in stages)]
+    missing = [name for name in needed if not (at / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{at} is not a finished run: it has no {', '.join(missing)}; to finish one: limbeck resume {at}"
+        )
+    recipe, environment, splits, card = (_json(at / name) for name in FILES[:4])
+    rows = [row for stage in stages for row in _rows(stage / "metrics.jsonl")]
+    try:
+        scored = Scored.model_validate(_json(at / "scores.json"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{at / 'scores.json'}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return Finished(at, recipe, environment, splits, card, rows, scored)
+
+
+def _stages(at: Path) -> list[Path]:
+    """Where the student was trained: in the run's folder or, a network a task, in the stages that its model names."""
+    model = at / "best" / "model.json"
+    parts = _json(model).get("parts") if model.is_file() else None
+    return [at / part for part in parts] if parts else [at]
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error})") from None
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise UserError(f"{path} is not lines of JSON ({error})") from None
+
+
+def leaves(plain: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
+    """Field paths of a dumped spec with their values; a nested spec's `kind` stands at its own path."""
+    for name, value in plain.items():
+        path = (where or name) if name == "kind" else f"{where}.{name}" if where else name
+        if isinstance(value, Mapping):
+            yield from leaves(value, path)
+        else:
+            yield path, value
+
+
+def text(value: Any) -> str:
+    """A plain value of a recipe as the command line takes it."""
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else str(value).lower()
+    return ",".join(map(text, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -1,0 +1,188 @@
+"""A study: one recipe with some of its fields varied, and the cells that makes."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from limbeck import checkpoint
+from limbeck.config import Spec, differences, digest, dump, override, parse
+from limbeck.errors import UserError, unknown
+from limbeck.finished import leaves, text
+from limbeck.recipe import ANYWHERE, Recipe
+
+VARIANT, SEED, SEED_PATH = "variant", "seed", "plan.seed"
+Labels = dict[str, str]
+
+
+class Cell(NamedTuple):
+    """One run of a study. `labels`: the value it has on each axis, in words."""
+
+    labels: Labels
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """The name of its folder: a digest of all that makes the run."""
+        return digest(_anywhere(dump(self.recipe)))
+
+
+class Axis(NamedTuple):
+    """What is varied together: by label, field paths and their values."""
+
+    name: str
+    values: list[tuple[str, Mapping[str, Any]]]
+
+
+class Study(Spec):
+    """A grid over fields of a recipe, linked settings and seeds. Raises `UserError` where it makes no sense."""
+
+    kind: ClassVar[str] = "study"
+    name: str
+    base: Recipe
+    variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings that belong together, by name: each some field paths and their values."""
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    """Values by field path; each is tried with each."""
+    seeds: tuple[int, ...] = (0,)
+    """Of `plan.seed`."""
+    compare: str | None = None
+    """The axis whose values stand under each other in a table; if not given, the grid's first, or else the variants."""
+    reference: Any = None
+    """The value of that axis against which differences are taken."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        names = [axis.name for axis in self.axes() if axis.name != SEED]
+        if self.compare is not None and self.compare not in names:
+            raise unknown("axis", self.compare, names)
+        compared = {axis.name: [label for label, _ in axis.values] for axis in self.axes()}
+        if self.reference is not None:
+            values = compared.get(self.compared, [])
+            if label_of(self.reference) not in values:
+                raise unknown(f"value of {self.compared}", label_of(self.reference), values)
+        self.cells()
+        return self
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with other values, by field name."""
+        return parse(type(self), {**{name: getattr(self, name) for name in type(self).model_fields}, **fields})
+
+    @property
+    def compared(self) -> str:
+        """The axis that is compared; empty where nothing is varied."""
+        return self.compare or next(iter(self.grid), VARIANT if self.variants else "")
+
+    def axes(self) -> list[Axis]:
+        """Seeds first, so that a study cut short has all methods with fewer seeds."""
+        seeds = Axis(SEED, [(str(s), {SEED_PATH: s}) for s in self.seeds])
+        variants = [Axis(VARIANT, list(self.variants.items()))] if self.variants else []
+        grid = [Axis(path, [(label_of(v), {path: v}) for v in values]) for path, values in self.grid.items()]
+        return [seeds, *variants, *grid]
+
+    def varied(self) -> set[str]:
+        """All field paths that some axis sets."""
+        return {path for axis in self.axes() for _, paths in axis.values for path in paths}
+
+    def cells(self) -> list[Cell]:
+        """Every cell. Raises `UserError` for an unknown field or value, for an axis without values, and for two axes
+        that set
+        one field."""
+        axes = self.axes()
+        for axis in axes:
+            if not axis.values:
+                raise UserError(f"{axis.name} has no values; give some, or leave it away")
+        for one, two in itertools.combinations(axes, 2):
+            for path in _paths(one):
+                if path in _paths(two):
+                    raise UserError(f"{path} is set by {one.name} and by {two.name}; leave it in one of them")
+        cells: dict[str, Cell] = {}
+        for chosen in itertools.product(*(axis.values for axis in axes)):
+            labels = {axis.name: label for axis, (label, _) in zip(axes, chosen, strict=True)}
+            paths = {path: value for _, each in chosen for path, value in each.items()}
+            cell = Cell(labels, override(self.base, paths))
+            other = cells.setdefault(cell.name, cell)
+            if other is not cell:
+                raise UserError(f"two cells are one and the same: {in_words(other.labels)} and {in_words(labels)}")
+        return list(cells.values())
+
+
+def label_of(value: Any) -> str:
+    """A value of a field in words; a nested one is its kind with what is given of it."""
+    if not isinstance(value, Mapping):
+        return text(value)
+    given = [f"{path} {text(v)}" for path, v in leaves({k: v for k, v in value.items() if k != "kind"})]
+    return " ".join([str(value.get("kind", "")), f"({', '.join(given)})" if given else ""]).strip()
+
+
+def in_words(labels: Labels) -> str:
+    """As `method sdd, split subject, seed 0`."""
+    return ", ".join(f"{name} {value}" for name, value in sorted(labels.items(), key=lambda item: item[0] == SEED))
+
+
+def _paths(axis: Axis) -> Iterator[str]:
+    return (path for _, paths in axis.values for path in paths)
+
+
+def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None = None) -> Study:
+    """A study from plain values: `recipe`, `base` (fields of it), `variants`, `grid`, `seeds`, `compare`, `reference`.
+
+    `paths` change the base; `seeds` among them replaces the seeds. Raises `UserError` for an unknown name, and for a
+    path that the study varies itself.
+    """
+    from limbeck import recipes
+
+    paths = dict(paths or {})
+    known = {"recipe", *Study.model_fields}
+    for key in values:
+        if key not in known:
+            raise unknown("field in study:", key, known)
+    if not isinstance(values.get("recipe"), str) or not isinstance(values.get("base", {}), Mapping):
+        raise UserError(f"study {name}: 'recipe' must be the name of a recipe, 'base' field paths with their values")
+    base = recipes.make(values["recipe"], dict(values.get("base", {})))
+    rest = {k: v for k, v in values.items() if k not in ("recipe", "base")}
+    if "seeds" in paths:
+        rest["seeds"] = paths.pop("seeds")
+    study = parse(Study, {"name": name, **rest, "base": override(base, paths)})
+    for path in paths:
+        for varied in sorted(study.varied()):
+            if path == varied or path.startswith(f"{varied}."):
+                instead = "give --seeds" if varied == SEED_PATH else "write a study file"
+                raise UserError(f"--{path} cannot be given: the study itself varies {varied}; {instead} to change that")
+    return study
+
+
+def read_study(path: Path, paths: Mapping[str, Any] | None = None) -> Study:
+    """The study of a JSON file, or of a study's folder. Raises `UserError` as `define` does."""
+    values = checkpoint.read_json(path / "study.json" if path.is_dir() else path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not a study: it holds no object, as {{'recipe': ..., 'grid': ...}}")
+    return define(values, path.stem, paths)
+
+
+def plain(study: Study) -> dict[str, Any]:
+    """What `define` reads, with every field of the recipe."""
+    base = {k: v for k, v in dump(study.base).items() if k != "kind"}
+    rest = {k: v for k, v in dump(study).items() if k not in ("kind", "base")}
+    return {"name": study.name, "recipe": study.base.kind, "base": base, **rest}
+
+
+def claim(study: Study, cells: Sequence[Cell], out: Path) -> None:
+    """Writes the study into its folder; raises `UserError` with the first difference where another one lies there."""
+    path = out / "study.json"
+    if path.is_file():
+        old, new = checkpoint.read_json(path), plain(study)
+        unlike = differences(old | {"base": _anywhere(old["base"])}, new | {"base": _anywhere(new["base"])})
+        if unlike:
+            raise UserError(
+                f"{out} holds a study of other values: {unlike[0]}. Choose another --out, or delete that folder"
+            )
+    checkpoint.write_json(out / "cells.json", {cell.name: cell.labels for cell in cells})
+    if not path.is_file():
+        checkpoint.write_json(path, plain(study))
+
+
+def _anywhere(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, "plan": {k: v for k, v in values["plan"].items() if k not in ANYWHERE}}

@@ -1,0 +1,212 @@
+"""A model's answers along a recording: a row for each window, with its times, written as CSV or JSON."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from limbeck import checkpoint, deployed, signals, timeline
+from limbeck.data.folder import read_signal
+from limbeck.errors import UserError
+from limbeck.tasks import Task
+from limbeck.timeline import Array, Row, Segment
+
+CHUNK = 256
+AT_REST = {"g": 1.0, "m/s2": 9.81, "m/s^2": 9.81, "m/s²": 9.81, "mg": 1000.0}
+"""The length of the acceleration that a resting sensor shows, by unit."""
+
+
+def predict_file(
+    source: Path,
+    recording: Path,
+    rate: float | None,
+    stride: int | None,
+    out: Path | None,
+    plot: Path | None,
+    console: Console,
+) -> list[Row]:
+    """Answers for a CSV or Parquet file by the model of a run folder or an `.onnx` file, and what was odd about it.
+
+    Written to `out` and drawn to `plot`; a table in the terminal where neither is given. `rate` (Hz) is for a file
+    without times.
+    """
+    model = deployed.opened(source)
+    segments, findings = read_signal(recording, tuple(model.card["channels"]), rate)
+    for what, count in findings.counts.items():
+        console.print(f"{what}: {count} (first: {findings.first[what]})", highlight=False, markup=False)
+    for line in doubts(model.card, segments):
+        console.print(f"warning: {line}", style="yellow", highlight=False, markup=False)
+    rows = predict(model, model.tasks, model.card, segments, stride)
+    if out:
+        write(rows, model.tasks, out)
+    if plot:
+        timeline.plot(rows, model.tasks, model.card, segments, plot)
+    for path in filter(None, (out, plot)):
+        console.print(f"{len(rows)} windows: {path}", highlight=False, markup=False)
+    if not out and not plot:
+        header, *lines = _cells(rows, model.tasks)
+        table = Table(*header)
+        for cells in lines:
+            table.add_row(*map(str, cells))
+        console.print(table, markup=False)
+    return rows
+
+
+def predict(
+    model: Callable[[Array], Mapping[str, Array]],
+    tasks: Sequence[Task],
+    card: Mapping[str, Any],
+    segments: Sequence[Segment],
+    stride: int | None = None,
+) -> list[Row]:
+    """A row for each window of gap-free `segments`, which are resampled to the card's rate.
+
+    `model` maps windows `(B, M, L)` to probabilities `(B, C)` by task, as `deployed.opened` gives one. `stride` is in
+    samples at the card's rate; windows do not overlap where it is not given. What is left of a segment after its last
+    whole window gets no row. Raises `UserError` for other channels, NaN, a rate below half the card's, no whole window.
+    """
+    if stride is not None and stride < 1:
+        raise UserError(f"the stride is in samples from one window to the next, so at least 1, not {stride}")
+    cut = [_windows(segment, card, stride or card["window"]) for segment in segments]
+    starts = np.concatenate([at for _, at in cut]) if cut else np.empty(0)
+    if not len(starts):
+        longest = max((len(signal) / rate for signal, rate, _ in segments), default=0.0)
+        raise UserError(
+            f"the recording is too short: its longest stretch without a gap is {longest:.3g} s, "
+            f"a window is {card['window'] / card['rate']:.3g} s ({card['window']} samples at {card['rate']:g} Hz)"
+        )
+    windows = (stretch[at : at + CHUNK] for stretch, _ in cut for at in range(0, len(stretch), CHUNK))
+    answers = [model(np.ascontiguousarray(some)) for some in windows]
+    columns = {task.name: _decode(task, np.concatenate([a[task.name] for a in answers])) for task in tasks}
+    length = card["window"] / card["rate"]
+    return [
+        {
+            "start": round(float(start), 6),
+            "end": round(float(start) + length, 6),
+            "tasks": {name: column[number] for name, column in columns.items()},
+        }
+        for number, start in enumerate(starts)
+    ]
+
+
+def doubts(card: Mapping[str, Any], segments: Sequence[Segment]) -> list[str]:
+    """What a user should know before trusting the answers, a line each."""
+    length = card["window"] / card["rate"]
+    short = [len(signal) / rate for signal, rate, _ in segments if len(signal) / rate < length]
+    skipped = (
+        f"{len(short)} of {len(segments)} stretches between gaps ({sum(short):.3g} s together) are shorter than "
+        f"a window ({length:.3g} s) and get no answer"
+    )
+    return [line for line in (skipped if short else None, unit_warning(card, segments)) if line]
+
+
+def unit_warning(card: Mapping[str, Any], segments: Sequence[Segment]) -> str | None:
+    """A line where the median length of the acceleration is far from what a sensor shows in the unit trained on.
+
+    None where it is not, where the unit is not one of acceleration, or where no three channels are known for its axes.
+    """
+    expected = AT_REST.get(re.split(r"[\s,;]", card["unit"].strip())[0].lower())
+    axes = _acceleration(card["channels"])
+    if expected is None or not axes or not segments:
+        return None
+    seen = float(np.nanmedian(np.concatenate([np.linalg.norm(signal[:, axes], axis=1) for signal, *_ in segments])))
+    if expected / 3 <= seen <= expected * 3:
+        return None
+    like = [unit for unit in ("g", "m/s2", "mg") if AT_REST[unit] / 3 <= seen <= AT_REST[unit] * 3]
+    looks = f", as in {like[0]} (or without gravity)" if like else ""
+    return (
+        f"the acceleration of this recording has a median length of {seen:.3g}{looks}, but the model was trained on "
+        f"{card['unit']}, where a sensor at rest shows {expected:g}: the answers mean little unless the unit is changed"
+    )
+
+
+def write(rows: Sequence[Row], tasks: Sequence[Task], path: Path) -> None:
+    """The rows as `.csv` (label and probability, or value with its interval) or `.json` (with all probabilities)."""
+    if path.suffix == ".json":
+        checkpoint.write_json(path, list(rows))
+    elif path.suffix == ".csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(_cells(rows, tasks))
+        checkpoint.write(path, text.getvalue().encode())
+    else:
+        raise UserError(f"predictions are written as .csv or .json, not {path.name!r}")
+
+
+def _cells(rows: Sequence[Row], tasks: Sequence[Task]) -> list[list[Any]]:
+    """A flat table with its header; the first of a task's columns (its label or value) has the task's own name."""
+    kept = {task.name: [k for k in rows[0]["tasks"][task.name] if k not in ("probabilities", "unit")] for task in tasks}
+    names = [name if not place else f"{name} {key}" for name, keys in kept.items() for place, key in enumerate(keys)]
+    answers = ([row["tasks"][name][key] for name, keys in kept.items() for key in keys] for row in rows)
+    return [["start", "end", *names], *([row["start"], row["end"], *a] for row, a in zip(rows, answers, strict=True))]
+
+
+def _windows(segment: Segment, card: Mapping[str, Any], stride: int) -> tuple[Array, Array]:
+    """Windows `(N, M, L)` of one segment at the card's rate, and the second `(N,)` at which each begins."""
+    channels, rate, length = card["channels"], card["rate"], card["window"]
+    signal, own, begin = segment
+    if signal.shape[1] != len(channels):
+        raise UserError(
+            f"the recording has {signal.shape[1]} channels, the model reads {len(channels)}: {', '.join(channels)}"
+        )
+    if own < rate / 2:
+        raise UserError(
+            f"the recording has {own:.4g} samples a second, the model was trained at {rate:g} Hz: "
+            f"what is faster than {own / 2:.3g} Hz is lost, so it cannot be answered for"
+        )
+    bad = np.argwhere(~np.isfinite(signal))
+    if len(bad):
+        sample, channel = bad[0]
+        at = begin + sample / own
+        raise UserError(f"the recording holds a NaN or infinite value at {at:.3f} s in channel {channels[channel]}")
+    if not np.isclose(own, rate, rtol=1e-3):
+        signal = signals.resample(signal, own, rate)
+    if len(signal) < length:
+        return np.empty((0, len(channels), length), np.float32), np.empty(0)
+    # a view: windows that overlap are not stored, each chunk is copied when it is asked for
+    views = np.lib.stride_tricks.sliding_window_view(signal.astype(np.float32, copy=False), length, axis=0)[::stride]
+    return views, begin + np.arange(len(views)) * stride / rate
+
+
+def _decode(task: Task, answers: Array) -> list[dict[str, Any]]:
+    """Probabilities `(N, C)`, or values `(N, 1)`, as a `Row` has them."""
+    if task.classes is None:
+        return [{"value": round(float(value), 4), "unit": task.unit} for value in answers[:, 0]]
+    if task.span:
+        means, edges = answers @ task.centres().numpy(), np.linspace(*task.span, task.classes + 1)
+        below = np.concatenate([np.zeros((len(answers), 1)), np.cumsum(answers, axis=1, dtype=np.float64)], axis=1)
+        # within a bin every value is as likely, so the distribution function is a line from edge to edge
+        bounds = [np.interp((0.025, 0.975), row / row[-1], edges) for row in below]
+        return [
+            {
+                "value": round(float(mean), 4),
+                "low": round(float(low), 4),
+                "high": round(float(high), 4),
+                "unit": task.unit,
+            }
+            for mean, (low, high) in zip(means, bounds, strict=True)
+        ]
+    labels = task.labels or tuple(map(str, range(task.classes)))
+    return [
+        {
+            "label": labels[int(row.argmax())],
+            "probability": round(float(row.max()), 6),
+            "probabilities": {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)},
+        }
+        for row in answers
+    ]
+
+
+def _acceleration(channels: Sequence[str]) -> list[int]:
+    """The places of the first accelerometer's x, y and z; none where the names do not tell."""
+    found: dict[str, dict[str, int]] = {}
+    for place, name in enumerate(channels):
+        match = re.fullmatch(r"(a|.*acc.*?|)[\s_.-]*([xyz])", name.lower())
+        if match:
+            found.setdefault(match[1], {})[match[2]] = place
+    return next(([axes[a] for a in "xyz"] for axes in found.values() if len(axes) == 3), [])

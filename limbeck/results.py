@@ -1,0 +1,182 @@
+"""What came of a study: a row for each cell, model, task and part; means, intervals and differences of the tests."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from limbeck import checkpoint, metrics
+from limbeck.finished import STUDENT, Model, Scores
+from limbeck.grid import SEED, VARIANT, Labels, label_of
+from limbeck.statistics import Counts, Difference, Estimate, accuracy, over_seeds, paired
+from limbeck.workers import finished
+
+REPEATS = (SEED, "split.seed", "split.fold")
+"""Axes that are averaged over."""
+LEAKY = " (leaky)"
+METRICS = ("n", "accuracy", "macro_f1", "weighted_f1", "ece", "loss")
+Group = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished cell. `labels` name the data and the split too, and a leaky split as such."""
+
+    cell: str
+    labels: Labels
+    leaky: bool
+    models: dict[str, Model]
+
+    def each(self, part: str | None = None) -> Iterator[tuple[str, str, str, Scores]]:
+        """Model, part, task and scores."""
+        for name, model in self.models.items():
+            for of, tasks in model.parts.items():
+                if part in (None, of):
+                    yield from ((name, of, task, scores) for task, scores in tasks.items())
+
+
+@dataclass(frozen=True)
+class Run:
+    """The scores of one model on one task of the test, in one run."""
+
+    scores: Scores
+    trained: bool
+    leaky: bool
+
+    @property
+    def subjects(self) -> dict[str, tuple[int, float]]:
+        """Windows and accuracy by subject."""
+        return {name: (s.n, s.accuracy) for name, s in self.scores.subjects.items() if s.accuracy is not None}
+
+
+Runs = Mapping[tuple[str, ...], Run]
+"""By what repeats them: seed, seed of the split, fold."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the runs of one row share. `group`: data, split and all else that is the same in one table."""
+
+    group: Group
+    task: str
+    name: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of one method on one task of the test: means over `runs` runs, and the difference to the reference."""
+
+    key: Key
+    runs: int
+    leaky: bool
+    accuracy: Estimate
+    macro_f1: Estimate
+    reference: str | None
+    difference: Difference | None
+
+
+def results(out: Path) -> list[Result]:
+    """The finished cells of a study's folder, in the study's order."""
+    found = []
+    for cell, labels in checkpoint.read_json(out / "cells.json").items():
+        at = out / "cells" / cell
+        if not finished(at):
+            continue
+        about, card = checkpoint.read_json(at / "splits.json"), checkpoint.read_json(at / "data.json")
+        labels = {"data": str(card["name"]), "split": str(about["split"]["kind"])} | labels
+        labels["split"] += LEAKY if about["leaky"] else ""
+        models = checkpoint.read_json(at / "scores.json")["models"]
+        found.append(Result(cell, labels, about["leaky"], {k: Model.model_validate(m) for k, m in models.items()}))
+    return found
+
+
+def write_csv(found: Sequence[Result], path: Path) -> None:
+    """A line for each cell, model, part and task."""
+    text = io.StringIO()
+    labels = list(found[0].labels) if found else []
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["cell", *labels, "leaky", "model", "parameters", "part", "task", *METRICS])
+    for result in found:
+        own = [result.cell, *(result.labels[k] for k in labels), str(result.leaky).lower()]
+        for name, part, task, scores in result.each():
+            values = [getattr(scores, metric) for metric in METRICS]
+            writer.writerow([*own, name, result.models[name].parameters, part, task, *values])
+    checkpoint.write(path, text.getvalue().encode())
+
+
+def summarise(out: Path) -> list[Row]:
+    """The rows of a study's tables, of the cells that are finished, on the test.
+
+    Cells that differ in seed or fold only are one row. Folds that share no test subject are pooled to one score for
+    each seed. What was not trained by a method (trees) is one row of a table. Each row of a student or teacher, and of
+    what was not trained, is held against the reference's student.
+    """
+    study = checkpoint.read_json(out / "study.json")
+    compared = study["compare"] or next(iter(study["grid"]), VARIANT)
+    reference = None if study["reference"] is None else label_of(study["reference"])
+    entries: dict[Key, dict[tuple[str, ...], Run]] = {}
+    for result in results(out):
+        group = tuple((k, v) for k, v in result.labels.items() if k not in (compared, *REPEATS))
+        repeat = tuple(result.labels.get(k, "") for k in REPEATS)
+        for model, _, task, scores in result.each("test"):
+            if scores.accuracy is not None:
+                key = Key(group, task, result.labels.get(compared, ""), model)
+                run = Run(scores, result.models[model].parameters is not None, result.leaky)
+                entries.setdefault(key, {})[repeat] = run
+    rows = []
+    for key, runs in _untrained_once(entries).items():
+        names = () if reference is None else (reference, reference + LEAKY)
+        other = next((e for n in names if (e := entries.get(Key(key.group, key.task, n, STUDENT)))), None)
+        gap = paired(counts(runs), counts(other)) if other and other is not runs else None
+        rows.append(_row(key, runs, reference, gap))
+    place = {k: i for i, k in enumerate(dict.fromkeys((row.key.group, row.key.task) for row in rows))}
+    return sorted(rows, key=lambda row: (place[row.key.group, row.key.task], not row.key.name))
+
+
+def _untrained_once(entries: Mapping[Key, Runs]) -> dict[Key, Runs]:
+    """The entries, where what no method trained (whose scores are the same under each) stands once, without a name."""
+    kept: dict[Key, Runs] = {}
+    for key, runs in entries.items():
+        alike = [e for k, e in entries.items() if (k.group, k.task, k.model) == (key.group, key.task, key.model)]
+        merged = {repeat: run for e in alike for repeat, run in e.items()}
+        same = all(run.scores == merged[repeat].scores for e in alike for repeat, run in e.items())
+        if same and not any(run.trained for run in merged.values()):
+            kept[Key(key.group, key.task, "", key.model)] = merged
+        else:
+            kept[key] = runs
+    return kept
+
+
+def pools(runs: Runs) -> dict[tuple[str, ...], list[Run]]:
+    """Runs whose scores are one together: the folds of a seed where none share a test subject; else each alone."""
+    seeds: dict[tuple[str, ...], list[Run]] = {}
+    for (*seed, _), run in runs.items():
+        seeds.setdefault(tuple(seed), []).append(run)
+    apart = all(
+        len([s for r in p for s in r.subjects]) == len({s for r in p for s in r.subjects}) for p in seeds.values()
+    )
+    return seeds if apart else {key: [run] for key, run in runs.items()}
+
+
+def counts(runs: Runs) -> Counts:
+    """Windows and accuracy by pool and subject."""
+    return {key: {k: v for run in pool for k, v in run.subjects.items()} for key, pool in pools(runs).items()}
+
+
+def _row(key: Key, runs: Runs, reference: str | None, gap: Difference | None) -> Row:
+    pooled = list(pools(runs).values())
+    shares = [sum(r.scores.n * (r.scores.accuracy or 0.0) for r in p) / sum(r.scores.n for r in p) for p in pooled]
+    f1s = [float(np.nanmean(metrics.f1(np.sum([r.scores.confusion for r in p], axis=0)))) for p in pooled]
+    untrained = not any(run.trained for run in runs.values())
+    if len(pooled) == 1 or (untrained and len({*shares}) == len({*f1s}) == 1):
+        first = next(iter(counts(runs).values()))
+        # Macro-F1 cannot be drawn again from what is kept by subject; its interval was made when the run was scored.
+        bounds = (pooled[0][0].scores.interval or {}).get("macro_f1") if len(pooled[0]) == 1 else None
+        estimates = accuracy({0: first}), Estimate(f1s[0], *bounds, "subjects") if bounds else Estimate(f1s[0])
+    else:
+        estimates = over_seeds(shares), over_seeds(f1s)
+    return Row(key, len(runs), any(run.leaky for run in runs.values()), *estimates, reference, gap)

@@ -1,0 +1,147 @@
+"""Sampled signals as arrays: rates, gaps, resampling, runs of labels, where windows start and what their labels are."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from limbeck.tasks import IGNORE
+
+Array = np.ndarray[Any, Any]
+
+GAP = 2.5
+"""Periods of the nominal rate between two samples from which on something is missing between them."""
+
+
+def rate_of(seconds: Array) -> float:
+    """Hz of `(T,)` rising times, whatever gaps they have; NaN for fewer than two samples.
+
+    The median difference says which differences are one period (within half of it); their mean is free of the rounding
+    of the times.
+    """
+    steps = np.diff(seconds)
+    steps = steps[steps > 0]
+    if not len(steps):
+        return float("nan")
+    typical = np.median(steps)
+    return float(1 / steps[(steps > typical / 2) & (steps < typical * 1.5)].mean())
+
+
+def breaks(seconds: Array, nominal: float) -> Array:
+    """The samples at which a signal with times `(T,)` starts anew: after a gap, a step backwards, a change of rate.
+
+    A gap is longer than `GAP` periods of the `nominal` rate (Hz). The rate changes where the median of 9 differences
+    doubles or halves for at least 10 samples: some watches record in bursts, with little pause between.
+    """
+    steps = np.diff(seconds)
+    hard = np.flatnonzero((steps > GAP / nominal) | (steps < 0)) + 1
+    bounds = np.concatenate([[0], hard, [len(seconds)]])
+    soft = [b + _changes(np.diff(seconds[b:e])) for b, e in pairwise(bounds) if e - b > 20]
+    return np.unique(np.concatenate([hard, *soft])).astype(np.int64)
+
+
+def steady(seconds: Array, nominal: float) -> list[tuple[slice, float]]:
+    """The stretches between `breaks` of times `(T,)`, each with its rate in Hz; of one sample the nominal one."""
+    if not len(seconds):
+        return []
+    bounds = [0, *breaks(seconds, nominal).tolist(), len(seconds)]
+    rates = [rate_of(seconds[a:b]) for a, b in pairwise(bounds)]
+    return [(slice(a, b), nominal if r != r else r) for (a, b), r in zip(pairwise(bounds), rates, strict=True)]
+
+
+def _changes(steps: Array) -> Array:
+    """Where, in the samples between which `steps` lie, a lasting change of rate begins."""
+    typical = np.median(steps)
+    if ((steps > typical / 1.5) & (steps < typical * 1.5)).mean() > 1 - 10 / len(steps):
+        return np.empty(0, np.int64)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(steps, 4, mode="edge"), 9)
+    level = np.round(2 * np.log2(np.maximum(np.median(around, axis=1), 1e-12))).astype(np.int64)
+    starts, ends = label_runs([level])
+    lasting = starts[ends - starts >= 10]
+    kept = lasting[np.concatenate([[False], np.abs(np.diff(level[lasting])) > 1])] if len(lasting) else lasting
+    return np.asarray(kept, np.int64)
+
+
+def ratio(rate_in: float, rate_out: float) -> Fraction:
+    """`rate_out / rate_in` with a denominator small enough to filter by: exact for usual rates, else within 1e-5."""
+    return Fraction(rate_out / rate_in).limit_denominator(400)
+
+
+def resample(signal: Array, rate_in: float, rate_out: float) -> Array:
+    """A signal `(T, M)` sampled at another rate, `(T', M)` float32: polyphase, anti-aliased, without a shift in time.
+
+    Sample k is at k / `rate_out` seconds from the first. Levels and straight lines stay what they are, up to both ends.
+    """
+    by = ratio(rate_in, rate_out)
+    made = resample_poly(signal.astype(np.float32, copy=False), by.numerator, by.denominator, axis=0, padtype="line")
+    return np.asarray(made, np.float32)
+
+
+def nearest(count: int, rate_in: float, rate_out: float) -> Array:
+    """For each sample that `resample` makes of `count` samples, the index of the one nearest in time."""
+    by = ratio(rate_in, rate_out)
+    made = -(-count * by.numerator // by.denominator)
+    return np.minimum((2 * np.arange(made) * by.denominator + by.numerator) // (2 * by.numerator), count - 1)
+
+
+def label_runs(labels: Sequence[Array], also: Array | None = None) -> tuple[Array, Array]:
+    """First samples and ends `(R,)` of the runs in which no `(T,)` label changes; `also` starts others."""
+    count = len(labels[0]) if len(labels) else 0
+    changed = np.zeros(count, dtype=bool)
+    changed[:1] = True
+    for values in labels:
+        changed[1:] |= values[1:] != values[:-1]
+    if also is not None:
+        changed[also] = True
+    starts = np.flatnonzero(changed)
+    return starts, np.append(starts[1:], count)[: len(starts)]
+
+
+def window_starts(begins: Array, ends: Array, length: int, stride: int) -> Array:
+    """First samples of all windows that lie whole in one of the stretches `[begins, ends)` `(R,)`, in order.
+
+    A stretch of n samples holds `(n - length) // stride + 1`, the first at its beginning.
+    """
+    counts = np.maximum((ends - begins - length) // stride + 1, 0)
+    before = np.cumsum(counts) - counts
+    starts = np.repeat(begins - before * stride, counts) + np.arange(counts.sum()) * stride
+    return np.asarray(starts, np.int64)
+
+
+def majority(labels: Array, starts: Array, length: int) -> Array:
+    """The most frequent label `(N,)` of each window of `(T,)` class ids; the lowest of equals.
+
+    A missing label has no vote; a window that has none but those is `IGNORE`.
+    """
+    made = labels[starts + length - 1].astype(np.int64)
+    runs = np.cumsum(np.concatenate([[0], labels[1:] != labels[:-1]])) if len(labels) else labels
+    mixed = np.flatnonzero(runs[starts] != runs[starts + length - 1])
+    if len(mixed):
+        within = labels[starts[mixed, None] + np.arange(length)].astype(np.int64)
+        classes = np.unique(within[within != IGNORE])
+        votes = (
+            np.stack([(within == c).sum(axis=1) for c in classes], axis=1)
+            if len(classes)
+            else np.zeros((len(mixed), 0))
+        )
+        made[mixed] = classes[votes.argmax(axis=1)] if len(classes) else IGNORE
+        made[mixed[votes.sum(axis=1) == 0]] = IGNORE
+    return np.asarray(made, np.int64)
+
+
+def mean(values: Array, starts: Array, length: int) -> Array:
+    """The mean `(N,)` float32 of each window of `(T,)` reals; NaN, which is missing, does not count unless all are."""
+    known = ~np.isnan(values)
+    total = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0), dtype=np.float64)])
+    count = np.concatenate([[0], np.cumsum(known)])
+    sums, counts = total[starts + length] - total[starts], count[starts + length] - count[starts]
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32)
+
+
+def pieces(keep: Array) -> list[slice]:
+    """The unbroken stretches of a mask `(T,)` in which it is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -1,0 +1,176 @@
+"""What test processes of their own do: train until killed, and train together.
+
+They are forked from a server that has imported all this, so that each starts in a fraction of a second.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch._dynamo  # the first optimiser needs it, and it takes seconds
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from limbeck import fit as fit_module
+from limbeck import process
+from limbeck.augment import Augment
+from limbeck.batch import Batch
+from limbeck.errors import Interrupted
+from limbeck.fit import fit
+from limbeck.models import BiLSTM
+from limbeck.observers import Observer
+from limbeck.plan import SGD, Plan
+from limbeck.run import Run
+from tests.conftest import table
+from tests.toy_runs import PLAN, toy_run
+
+ROOT = Path(__file__).parents[1]
+CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"}
+SMOOTH = BiLSTM(hidden=4)
+"""Without BatchNorm, whose statistics are those of each process's own rows."""
+TOGETHER = Plan(steps=12, batch=16, evaluations=3, optimiser=SGD(lr=0.05), device="cpu")
+
+
+def server() -> ForkServerContext:
+    """Where children are forked from."""
+    os.environ["PYTHONPATH"] = str(ROOT)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.children"])
+    return context
+
+
+def train(at: Path, plan: dict[str, Any], save_every: float) -> None:
+    """A whole run, for the parent to kill."""
+    torch.set_num_threads(1)
+    fit_module.SAVE_EVERY = save_every
+    fit(toy_run(PLAN.changed(**plan)), at)
+
+
+def train_to_change(at: Path, plan: dict[str, Any], save_every: float, number: int) -> None:
+    """A run that kills itself just before its change of that number to the files in its folder."""
+    left = number
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        nonlocal left
+        writes = event == "open" and isinstance(args[1], str) and args[1][0] in "wax"
+        if (writes or event in CHANGES) and str(args[0]).startswith(str(at)):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    train(at, plan, save_every)
+
+
+def together(where: Path, what: Callable[[Path], dict[str, Any]], world: int = 2) -> list[dict[str, Any]]:
+    """What each of several processes finds."""
+    where.mkdir(parents=True, exist_ok=True)
+    children = [server().Process(target=_join, args=(where, what, rank, world)) for rank in range(world)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(120)
+        child.kill()
+        child.join()
+    return [json.loads((where / f"rank-{rank}.json").read_text()) for rank in range(world)]
+
+
+def _join(where: Path, what: Callable[[Path], dict[str, Any]], rank: int, world: int) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{where}/meet", rank=rank, world_size=world, timeout=timedelta(seconds=60)
+    )
+    try:
+        found = what(where)
+        (where / f"rank-{rank}.json").write_text(json.dumps(found))
+    finally:
+        dist.destroy_process_group()
+
+
+def words(where: Path) -> dict[str, Any]:
+    """The joints of several processes."""
+    me = process.rank()
+    x = torch.tensor([1.0, me], requires_grad=True)
+    return {
+        "world": process.world(),
+        "total": process.total(x).tolist(),
+        "leader": process.from_leader({"who": me}),
+        "anywhere": [process.anywhere(me == 1), process.anywhere(False)],
+    }
+
+
+def smooth_run(plan: Plan = TOGETHER, rows: int = 60, missing: float = 0.3) -> Run:
+    """A run whose result does not depend on how a batch is dealt out."""
+    return toy_run(plan, augment=Augment(), spec=SMOOTH, train=table(rows, missing=missing, seed=1))
+
+
+def gradients(whole: Batch) -> dict[str, Any]:
+    """Loss, terms and the student's gradient of this process's share of a batch."""
+    run = smooth_run()
+    distiller = run.distiller.double()
+    with torch.no_grad():
+        for p in distiller.teachers.parameters():
+            p.add_(0.1)  # a teacher that is the student teaches nothing
+    share = slice(process.rank(), None, process.world())
+    inputs = {k: v[share].double() for k, v in whole.inputs.items()}
+    batch = Batch(inputs, {k: v[share] for k, v in whole.targets.items()}, whole.ids[share])
+    model = DistributedDataParallel(distiller) if process.active() else distiller
+    total, values = model(batch, 0.0)
+    total.backward()
+    flat = torch.cat([p.grad.flatten() for p in distiller.student.parameters() if p.grad is not None])
+    means = process.total(torch.stack([total.detach(), *values.values()])) / process.world()
+    return {"gradient": flat.tolist(), "means": means.tolist()}
+
+
+def uneven(kind: str) -> Batch:
+    """A batch whose odd rows, those of process 1, have nearly no label, or none at all, or are not there."""
+    batch = table(21 if kind != "one row" else 1, seed=3).rows(torch.arange(21 if kind != "one row" else 1))
+    for target in batch.targets.values():
+        if kind != "one row":
+            target[3 if kind == "nearly none" else 1 :: 2] = -100
+        if kind == "nowhere":
+            target.fill_(-100)
+    return batch
+
+
+KINDS = ("nearly none", "none", "nowhere", "one row")
+
+
+def uneven_gradients(where: Path) -> dict[str, Any]:
+    """Of each kind of batch."""
+    return {kind: gradients(uneven(kind)) for kind in KINDS}
+
+
+def whole_fit(where: Path) -> dict[str, Any]:
+    """A run together; the last batch of an epoch has one row, so that one process has none."""
+    models = fit(smooth_run(rows=49), where / "run")
+    weights = torch.cat([p.flatten() for p in models["student"].parameters()])
+    return {"weights": weights.tolist(), "modes": [m.training for m in models.values()]}
+
+
+class StopsOne(Observer):
+    """Asks the second process alone to stop."""
+
+    def stepped(self, step: int) -> None:
+        if step == 7 and process.rank() == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def stopped_fit(where: Path) -> dict[str, Any]:
+    """A run together that is asked to stop and goes on, beside one that is not."""
+    fit(smooth_run(), where / "whole")
+    said = ""
+    try:
+        fit(smooth_run(), where / "cut", [StopsOne()])
+    except Interrupted as stop:
+        said = str(stop)
+    fit(smooth_run(), where / "cut")
+    return {"said": said}

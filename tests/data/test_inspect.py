@@ -1,0 +1,126 @@
+import io
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from limbeck.data.inspect import check, describe, print_check, print_description
+from limbeck.data.recordings import Findings, Reading, Recording, SensorData, Windowing
+from limbeck.data.split import RandomWindow
+from limbeck.errors import UserError
+from limbeck.tasks import Task
+
+TASK = Task.of("activity", ("still", "walk", "[red]run"))
+
+
+def recording(subject: str, label: int, seed: int, count: int = 200, rate: float = 20.0) -> Recording:
+    signal = np.random.default_rng(seed).normal(0, 0.1, (count, 3)).astype(np.float32) + np.array([0, 0, 1], np.float32)
+    return Recording(signal, rate, {"activity": np.full(count, label)}, subject, f"{subject}-{seed}")
+
+
+class Made(SensorData):
+    """Recordings that a test sets."""
+
+    kind: ClassVar[str] = "made"
+    held: ClassVar[list[Recording]] = []
+    where: Path
+    windows: Windowing = Windowing(length=100, stride=50, rate=20)
+
+    def files(self) -> list[Path]:
+        if not self.where.exists():
+            raise UserError(f"{self.where}: no such file")
+        return [self.where]
+
+    def read(self) -> Reading:
+        findings = Findings()
+        findings.add("broken lines", "a.csv line 3", 7)
+        return Reading(list(self.held), (TASK,), ("x", "y", "z"), "g", findings, 20.0)
+
+
+def spec(tmp_path: Path, *recordings: Recording) -> Made:
+    Made.held[:] = recordings
+    (tmp_path / "a.csv").write_text(str([r.session for r in recordings]))
+    return Made(where=tmp_path / "a.csv")
+
+
+def whole(tmp_path: Path) -> Made:
+    held = [recording(f"s{i}", label, 3 * i + label) for i in range(6) for label in range(3) if (i, label) != (0, 2)]
+    return spec(tmp_path, *held, recording("s0", 0, 99, 60), recording("s1", 1, 98, 400, 40.0))
+
+
+def shown(printed: Any, report: dict[str, Any]) -> str:
+    out = io.StringIO()
+    printed(report, Console(file=out, width=150))
+    return out.getvalue()
+
+
+def test_a_good_set_has_no_error_and_its_oddities_are_warnings(tmp_path: Path) -> None:
+    report = check(whole(tmp_path))
+    assert report["errors"] == []
+    assert "7 broken lines (first: a.csv line 3)" in report["warnings"]
+    assert "1 recordings resampled (first: s1-98: 40 Hz)" in report["warnings"]
+    assert "1 stretches shorter than a window, left out" in report["warnings"]
+    assert report["subjects"]["s1"]["rates"] == [20, 40]
+    assert report["subjects"]["s0"]["labels"] == {"activity": {"still": 260, "walk": 200}}
+    assert report["sessions"]["s1-98"] == {"subject": "s1", "samples": 400, "rates": [40.0]}
+    assert report["windows"] == 18 * 3
+    json.dumps(report)
+    text = shown(print_check, report)
+    assert "54 windows" in text
+    assert "broken lines" in text
+
+
+def test_signals_that_cannot_be_right_are_found(tmp_path: Path) -> None:
+    stuck = recording("s1", 1, 5)
+    stuck.signal[:, 1] = 0.5
+    twin = recording("s2", 1, 6)
+    other = Recording(twin.signal.copy(), 20.0, twin.labels, "s3", "copy")
+    report = check(spec(tmp_path, stuck, twin, other))
+    assert any("s2-6 (subject s2) and copy (subject s3) hold the same signal" in line for line in report["errors"])
+    assert any("1 recordings with a channel that never changes (first: s1-5)" in w for w in report["warnings"])
+    metres = Recording(twin.signal * 9.81, 20.0, twin.labels, "s4", "metres")
+    assert any("is the unit right?" in w for w in check(spec(tmp_path, metres))["warnings"])
+
+
+def test_classes_too_few_subjects_have_and_impossible_splits_are_warned_of(tmp_path: Path) -> None:
+    report = check(spec(tmp_path, recording("s1", 0, 1), recording("s2", 1, 2)))
+    assert any("windows of 2 subjects: a split by subject needs 3" in w for w in report["warnings"])
+    assert "task 'activity': no window of '[red]run'" in report["warnings"]
+    assert any("'walk' only of 1 subjects (s2)" in w for w in report["warnings"])
+    assert "no window of '[red]run'" in shown(print_check, report)
+
+
+def test_what_stops_a_training_is_an_error_and_not_an_exception(tmp_path: Path) -> None:
+    report = check(Made(where=tmp_path / "none.csv"))
+    assert report["errors"] == [f"{tmp_path / 'none.csv'}: no such file"]
+    assert "no such file" in shown(print_check, report).replace("\n", "")
+    report = check(spec(tmp_path, recording("s1", 0, 1, 50)))
+    assert "longer than every recording" in report["errors"][0]
+
+
+def test_a_description_counts_windows_by_label_subject_and_part(tmp_path: Path) -> None:
+    made = whole(tmp_path)
+    report = describe(made)
+    assert report["windows"] == 54
+    assert report["tasks"]["activity"]["[red]run"]["subjects"] == {f"s{i}": 3 for i in range(1, 6)}
+    assert sum(report["subjects"].values()) == 54
+    assert sum(part["windows"] for part in report["parts"].values()) == 54
+    assert sorted(s for part in report["parts"].values() for s in part["subjects"]) == [f"s{i}" for i in range(6)]
+    assert report["leaky"] is False
+    assert describe(made, RandomWindow())["leaky"] is True
+    json.dumps(report)
+    text = shown(print_description, report)
+    assert "54 windows of 100 samples, 50 apart, 20 Hz" in text
+    assert "[red]run" in text
+
+
+def test_a_set_that_cannot_be_split_is_described_all_the_same(tmp_path: Path) -> None:
+    report = describe(spec(tmp_path, recording("s1", 0, 1), recording("s2", 1, 2)))
+    assert report["parts"] == {}
+    assert "at least 3 subjects" in report["split"]
+    assert "no split" in shown(print_description, report)
+    with pytest.raises(UserError, match="longer than every recording"):
+        describe(spec(tmp_path, recording("s1", 0, 1, 50)))

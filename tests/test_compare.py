@@ -1,0 +1,140 @@
+"""Means, intervals and differences against SciPy; grouping by data and split; names of methods."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from limbeck.compare import Group, difference, groups, plain
+from limbeck.finished import load
+from tests.fake_runs import LEAKY_SPLIT, SUBJECT_SPLIT, family, write_run
+
+
+def compared(*folders: Path) -> list[Group]:
+    """The groups of some folders."""
+    return groups([load(at) for at in folders])
+
+
+def test_several_seeds_are_one_row_with_the_t_interval_of_their_mean(tmp_path: Path) -> None:
+    (group,) = compared(*(write_run(tmp_path / str(s), seed=s) for s in range(4)))
+    entry = group.entries[0]
+    values = [s.accuracy for s in entry.scores("exercise")]
+    found = entry.estimate("exercise", "accuracy")
+    assert found is not None
+    assert len(values) == 4
+    assert found.over == "seeds"
+    assert found.mean == pytest.approx(np.mean(values))
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 3, np.mean(values), stats.sem(values)))
+
+
+def test_one_seed_has_the_bootstrap_interval_over_subjects(tmp_path: Path) -> None:
+    (group,) = compared(write_run(tmp_path / "a"))
+    scores = group.entries[0].scores("exercise")[0]
+    found = group.entries[0].estimate("exercise", "accuracy")
+    assert found is not None
+    assert found.over == "subjects"
+    assert scores.interval is not None
+    assert (found.low, found.high) == scores.interval["accuracy"]
+
+
+def test_one_seed_and_one_subject_have_no_interval(tmp_path: Path) -> None:
+    (group,) = compared(
+        write_run(tmp_path / "a", subjects=["1600"]), write_run(tmp_path / "b", "sdd", subjects=["1600"])
+    )
+    found = group.entries[0].estimate("exercise", "accuracy")
+    assert found is not None
+    assert (found.low, found.over) == (None, "")
+    gap = difference(group.students[0], group.students[1], "exercise")
+    assert (gap.low, gap.sign) == (None, 0)
+
+
+def test_a_difference_of_single_seeds_is_the_paired_t_interval_over_subjects(tmp_path: Path) -> None:
+    (group,) = compared(write_run(tmp_path / "a"), write_run(tmp_path / "b", "hard-sharing"))
+    one, two = group.students
+    ours, theirs = ([s.accuracy for s in e.scores("exercise")[0].subjects.values()] for e in (one, two))
+    # All subjects have as many windows here, so the cluster-robust interval is the plain paired one.
+    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    gap = difference(one, two, "exercise")
+    assert (gap.low, gap.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_difference_without_subjects_is_welchs_interval_over_seeds(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / f"{m}{s}", m, s, subjects=["1600"]) for m in ("smooth-distill", "sdd") for s in range(4)
+    ]
+    (group,) = compared(*folders)
+    one, two = group.students
+    ours, theirs = ([s.accuracy for s in e.scores("exercise")] for e in (one, two))
+    expected = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    gap = difference(one, two, "exercise")
+    assert (gap.low, gap.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
+    (group,) = compared(write_run(tmp_path / "a"))
+    gap = difference(group.entries[0], group.entries[0], "device")
+    assert (gap.mean, gap.sign) == (0, 0)
+
+
+def test_subjects_count_by_their_windows(tmp_path: Path) -> None:
+    (group,) = compared(write_run(tmp_path / "a"), write_run(tmp_path / "b", "hard-sharing"))
+    one, two = group.students
+    subjects = one.scores("exercise")[0].subjects
+    gap = difference(one, two, "exercise")
+    weighted = np.average(
+        [s.accuracy - two.scores("exercise")[0].subjects[n].accuracy for n, s in subjects.items()],
+        weights=[s.n for s in subjects.values()],
+    )
+    assert gap.mean == pytest.approx(weighted)
+
+
+def test_runs_of_other_data_or_another_split_are_groups_of_their_own(tmp_path: Path) -> None:
+    found = compared(
+        write_run(tmp_path / "a"),
+        write_run(tmp_path / "b", split=LEAKY_SPLIT),
+        write_run(tmp_path / "c", "hard-sharing"),
+        write_run(tmp_path / "d", name="MHEALTH"),
+        write_run(tmp_path / "e", split=SUBJECT_SPLIT | {"seed": 1}),
+    )
+    assert [[r.at.name for r in g.runs] for g in found] == [["a", "c"], ["b"], ["d"], ["e"]]
+    assert [g.leaky for g in found] == [False, True, False, False]
+    assert found[1].split == "random-window (test 0.2, folds 5, fold 0, seed 42)"
+
+
+def test_variants_of_one_method_are_told_apart_by_what_differs(tmp_path: Path) -> None:
+    (group,) = compared(*(write_run(tmp_path / str(lam), lam=lam) for lam in (0.2, 0.5)))
+    assert [e.name for e in group.students] == ["smooth-distill (lam 0.2)", "smooth-distill (lam 0.5)"]
+
+
+def test_seed_device_and_threads_do_not_make_another_method(tmp_path: Path) -> None:
+    first, second = write_run(tmp_path / "a"), write_run(tmp_path / "b", seed=7)
+    recipe = json.loads((second / "recipe.json").read_text())
+    recipe["plan"] |= {"device": "cuda", "threads": 8}
+    (second / "recipe.json").write_text(json.dumps(recipe))
+    (group,) = compared(first, second)
+    assert len(group.students) == 1
+
+
+def test_the_method_that_the_recipe_is_named_for_leads_whatever_the_order(tmp_path: Path) -> None:
+    (group,) = compared(*reversed(family(tmp_path)))
+    assert [(e.method, e.model) for e in group.entries][:2] == [
+        ("smooth-distill", "student"),
+        ("smooth-distill", "ema"),
+    ]
+    assert [plain(e) for e in group.students] == [False, True, True]
+
+
+def test_trees_are_one_row_and_the_same_trees_are_not_counted_as_seeds(tmp_path: Path) -> None:
+    (group,) = compared(write_run(tmp_path / "a", trees=0.6), write_run(tmp_path / "b", "hard-sharing", trees=0.6))
+    (trees,) = [e for e in group.entries if e.model == "trees"]
+    assert len(trees.runs) == 2
+    assert len(trees.scores("exercise")) == 1
+
+
+def test_a_curve_is_the_mean_over_seeds_with_its_lowest_and_highest(tmp_path: Path) -> None:
+    (group,) = compared(write_run(tmp_path / "a"), write_run(tmp_path / "b", seed=1))
+    values = {run.at.name: {1.0: 10.0, 2.0: 20.0 if run.at.name == "a" else 30.0} for run in group.runs}
+    values["a"][3.0] = 5.0
+    assert group.entries[0].curve(lambda run: values[run.at.name]) == [(1.0, 10.0, 10.0, 10.0), (2.0, 25.0, 20.0, 30.0)]

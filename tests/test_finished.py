@@ -1,0 +1,77 @@
+"""A run folder is read as it was written, and one that is not finished says what it lacks."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from limbeck.errors import UserError
+from limbeck.finished import leaves, load, text
+from tests.fake_runs import write_run
+
+
+def test_a_folder_is_read_whole(tmp_path: Path) -> None:
+    run = load(write_run(tmp_path / "a"))
+    assert run.method == "smooth-distill"
+    assert run.terms == ["exercise", "device", "soft(exercise, ema)", "soft(device, ema)"]
+    assert run.scored.models["student"].parts["test"]["device"].labels == ["phone in pocket", "watch on wrist"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere is not a run: there is no such folder"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "splits.json", "data.json", "metrics.jsonl", "scores.json"])
+def test_a_folder_that_lacks_a_file_is_named_with_the_file(tmp_path: Path, name: str) -> None:
+    at = write_run(tmp_path / "a")
+    (at / name).unlink()
+    with pytest.raises(UserError, match=rf"a is not a finished run: it has no {name}"):
+        load(at)
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "metrics.jsonl", "scores.json"])
+def test_a_file_that_is_cut_off_is_named(tmp_path: Path, name: str) -> None:
+    at = write_run(tmp_path / "a")
+    whole = (at / name).read_text()
+    (at / name).write_text(whole[: len(whole) - 5])
+    with pytest.raises(UserError, match=name):
+        load(at)
+
+
+def test_scores_of_another_shape_are_an_error_that_says_where(tmp_path: Path) -> None:
+    at = write_run(tmp_path / "a")
+    scores = json.loads((at / "scores.json").read_text())
+    del scores["models"]["student"]["parts"]["test"]["device"]["confusion"]
+    (at / "scores.json").write_text(json.dumps(scores))
+    with pytest.raises(UserError, match=r"scores.json: models.student.parts.test.device.confusion"):
+        load(at)
+
+
+def test_what_nobody_labelled_has_no_score(tmp_path: Path) -> None:
+    at = write_run(tmp_path / "a")
+    scores = json.loads((at / "scores.json").read_text())
+    scores["models"]["student"]["parts"]["test"]["device"]["ece"] = float("nan")
+    (at / "scores.json").write_text(json.dumps(scores))
+    assert load(at).scored.models["student"].parts["test"]["device"].ece is None
+
+
+def test_a_network_a_task_has_its_curves_in_stages(tmp_path: Path) -> None:
+    at = write_run(tmp_path / "a", "single-task")
+    lines = (at / "metrics.jsonl").read_text().splitlines()
+    (at / "metrics.jsonl").unlink()
+    for stage, part in (("single-exercise", lines[::2]), ("single-device", lines[1::2])):
+        (at / stage).mkdir()
+        (at / stage / "metrics.jsonl").write_text("\n".join(part))
+    (at / "best").mkdir()
+    (at / "best" / "model.json").write_text('{"parts": ["single-exercise", "single-device"]}')
+    assert len(load(at).rows) == len(lines)
+    (at / "single-device" / "metrics.jsonl").unlink()
+    with pytest.raises(UserError, match=r"single-device/metrics.jsonl"):
+        load(at)
+
+
+def test_leaves_are_field_paths_and_kinds_stand_at_their_own_path() -> None:
+    nested = {"kind": "r", "data": {"kind": "d", "rate": 20.0}, "how": None, "ids": ["a", "b"]}
+    assert dict(leaves(nested)) == {"kind": "r", "data": "d", "data.rate": 20.0, "how": None, "ids": ["a", "b"]}
+    assert [text(v) for v in (None, True, ["a", 1], 2.5, "x")] == ["none", "true", "a,1", "2.5", "x"]

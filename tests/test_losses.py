@@ -1,0 +1,217 @@
+"""Losses against foreign references and numbers worked out by hand, in float64; finite at extreme logits."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from limbeck import losses
+from limbeck.tasks import IGNORE
+
+S, T = torch.tensor([[2.0, 1, 0, -1]]).double(), torch.tensor([[3.0, 0.5, 0, -2]]).double()
+# Natural logarithm, times T squared.
+SOFT = {1: 0.146681, 2: 0.263459, 3: 0.287357, 4: 0.291984}
+DECOUPLED = {0: (0.241775, 0.058331, 0.708420), 1: (0.100658, 0.198538, 1.688961)}
+PAIR: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "soft": lambda s, t, y: losses.soft(s, t, 2.0),
+    "soft mean": lambda s, t, y: losses.soft(s, t, 2.0, "mean"),
+    "hard": lambda s, t, y: losses.hard(s, t),
+    "decoupled": lambda s, t, y: losses.decoupled(s, t, y, 1.0, 8.0, 2.0),
+    "cross-entropy": lambda s, t, y: losses.cross_entropy(s, y),
+    "smoothed": lambda s, t, y: losses.cross_entropy(s, y, 0.1),
+    "symmetric": lambda s, t, y: losses.symmetric(s, t, 2.0),
+}
+TO_TEACHER = ["symmetric"]
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("temperature", SOFT)
+def test_soft_distillation_has_the_golden_values(temperature: int) -> None:
+    assert losses.soft(S, T, temperature).item() == pytest.approx(SOFT[temperature], abs=1e-6)
+    assert losses.soft(S, T, temperature, "mean").item() == pytest.approx(SOFT[temperature] / 4, abs=1e-6)
+
+
+@given(st.integers(2, 9), st.floats(0.5, 20), st.integers(0, 99))
+def test_soft_distillation_is_pytorchs_divergence(classes: int, temperature: float, seed: int) -> None:
+    student, teacher = draw(6, classes, seed=seed), draw(6, classes, seed=seed + 100)
+    log_q, p = F.log_softmax(student / temperature, 1), F.softmax(teacher / temperature, 1)
+    reference = torch.nn.KLDivLoss(reduction="batchmean")(log_q, p) * temperature**2
+    ours = losses.soft(student, teacher, temperature)
+    assert ours.shape == (6,)
+    assert ours.mean().item() == pytest.approx(reference.item(), rel=1e-10)
+    default = torch.nn.functional.kl_div(log_q, p, reduction="none").mean() * temperature**2
+    assert losses.soft(student, teacher, temperature, "mean").mean().item() == pytest.approx(default.item(), rel=1e-10)
+
+
+def test_the_divergence_is_from_teacher_to_student() -> None:
+    assert losses.soft(S, T, 1.0).item() != pytest.approx(losses.soft(T, S, 1.0).item(), abs=1e-3)
+    assert losses.soft(S, S).item() == 0.0
+
+
+@pytest.mark.parametrize("target", DECOUPLED)
+def test_decoupled_distillation_has_the_golden_values(target: int) -> None:
+    tckd, nckd, both = DECOUPLED[target]
+    y = torch.tensor([target])
+    assert losses.decoupled(S, T, y, 1, 0, 2.0).item() == pytest.approx(tckd, abs=1e-6)
+    assert losses.decoupled(S, T, y, 0, 1, 2.0).item() == pytest.approx(nckd, abs=1e-6)
+    assert losses.decoupled(S, T, y, 1, 8, 2.0).item() == pytest.approx(both, abs=1e-6)
+
+
+@given(st.integers(2, 9), st.floats(0.5, 10), st.integers(0, 99))
+def test_the_two_parts_make_up_the_whole(classes: int, temperature: float, seed: int) -> None:
+    student, teacher = draw(5, classes, seed=seed), draw(5, classes, seed=seed + 100)
+    target = torch.randint(classes, (5,), generator=torch.Generator().manual_seed(seed))
+    p = F.softmax(teacher / temperature, 1).gather(1, target.unsqueeze(1)).squeeze(1)
+    target_part = losses.decoupled(student, teacher, target, 1, 0, temperature)
+    other_part = losses.decoupled(student, teacher, target, 0, 1, temperature)
+    assert torch.allclose(target_part + (1 - p) * other_part, losses.soft(student, teacher, temperature), atol=1e-9)
+
+
+def test_decoupled_is_the_definition_in_probabilities() -> None:
+    student, teacher, target = draw(7, 5), draw(7, 5, seed=1), torch.tensor([0, 1, 2, 3, 4, 0, 2])
+    q, p = F.softmax(student / 3, 1), F.softmax(teacher / 3, 1)
+    for row in range(7):
+        t = int(target[row])
+        others = [c for c in range(5) if c != t]
+        binary = sum(a * math.log(a / b) for a, b in ((p[row, t], q[row, t]), (1 - p[row, t], 1 - q[row, t])))
+        p_hat, q_hat = p[row, others] / p[row, others].sum(), q[row, others] / q[row, others].sum()
+        rest = (p_hat * (p_hat / q_hat).log()).sum()
+        ours = losses.decoupled(student, teacher, target, 1.0, 8.0, 3.0)[row]
+        assert ours.item() == pytest.approx(9 * float(binary + 8 * rest), rel=1e-9)
+
+
+def test_hard_distillation_is_cross_entropy_with_the_teachers_choice() -> None:
+    student, teacher = draw(6, 4), draw(6, 4, seed=1)
+    reference = F.nll_loss(F.log_softmax(student, 1), teacher.argmax(1), reduction="none")
+    assert torch.allclose(losses.hard(student, teacher), reference)
+
+
+def test_smoothing_spreads_its_share_over_all_classes() -> None:
+    logits, target = draw(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
+    soft_target = 0.9 * F.one_hot(target, 4).double() + 0.1 / 4
+    reference = -(soft_target * F.log_softmax(logits, 1)).sum(1)
+    assert torch.allclose(losses.cross_entropy(logits, target, 0.1), reference)
+
+
+def test_squared_error_skips_missing_reals_and_their_gradient() -> None:
+    answer = draw(4, 1).requires_grad_()
+    values = losses.squared_error(answer, torch.tensor([1.0, float("nan"), 3.0, float("nan")]).double())
+    values.sum().backward()
+    assert values[[1, 3]].tolist() == [0, 0]
+    assert values[0].item() == pytest.approx((answer[0, 0].item() - 1) ** 2)
+    assert answer.grad is not None
+    assert answer.grad[[1, 3]].tolist() == [[0], [0]]
+    assert answer.grad[2, 0].item() == pytest.approx(2 * (answer[2, 0].item() - 3))
+    assert losses.squared_error(draw(2, 1, 3, 4), draw(2, 3, 4)).shape == (2, 3, 4)
+
+
+def test_a_hint_is_the_mean_squared_error_of_each_sample() -> None:
+    one, two = draw(3, 4, 5), draw(3, 4, 5, seed=1)
+    assert losses.hint(one, two).shape == (3,)
+    assert losses.hint(one, two).mean().item() == pytest.approx(F.mse_loss(one, two).item())
+
+
+def test_the_symmetric_divergence_is_the_mean_of_both_directions() -> None:
+    assert torch.allclose(losses.symmetric(S, T, 2.0), 0.5 * (losses.soft(S, T, 2.0) + losses.soft(T, S, 2.0)))
+    assert torch.equal(losses.symmetric(S, T, 2.0), losses.symmetric(T, S, 2.0))
+
+
+def test_info_nce_is_the_definition_and_least_for_pairs() -> None:
+    one, two = draw(5, 8), draw(5, 8, seed=1)
+    for row in range(5):
+        each = [math.exp(float(F.cosine_similarity(one[row], other, dim=0)) / 0.5) for other in two]
+        assert losses.info_nce(one, two, 0.5)[row].item() == pytest.approx(-math.log(each[row] / sum(each)))
+    assert losses.info_nce(one, one, 0.1).mean() < losses.info_nce(one, one.flip(0), 0.1).mean()
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    student, teacher, target = draw(3, 4).requires_grad_(), draw(3, 4, seed=1), torch.tensor([0, IGNORE, 3])
+    assert torch.autograd.gradcheck(lambda s: PAIR[name](s, teacher, target), student)
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_loss_and_gradient_are_finite_at_extreme_logits(name: str) -> None:
+    rows = [[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [0.0, 0.0, 0.0], [1e4, 1e4, 1e4], [-1e4, -1e4, -1e4]]
+    for one in rows:
+        for two in rows:
+            for y in (0, 1, 2, IGNORE):
+                student = torch.tensor([one], requires_grad=True)
+                value = PAIR[name](student, torch.tensor([two]), torch.tensor([y]))
+                value.sum().backward()
+                assert value.isfinite().all()
+                assert student.grad is not None
+                assert student.grad.isfinite().all()
+                assert value.item() >= -1e-3
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_dense_predictions_are_many_single_ones(name: str) -> None:
+    student, teacher = draw(2, 4, 3, 5), draw(2, 4, 3, 5, seed=1)
+    target = torch.randint(4, (2, 3, 5), generator=torch.Generator().manual_seed(0))
+    target[0, 1] = IGNORE
+    dense = PAIR[name](student, teacher, target)
+    flat = [x.permute(0, 2, 3, 1).reshape(-1, 4) for x in (student, teacher)]
+    assert dense.shape == (2, 3, 5)
+    assert torch.allclose(dense.flatten(), PAIR[name](*flat, target.flatten()))
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_no_gradient_reaches_a_teacher(name: str) -> None:
+    student, teacher = draw(3, 4).requires_grad_(), draw(3, 4, seed=1).requires_grad_()
+    PAIR[name](student, teacher, torch.tensor([0, 1, IGNORE])).sum().backward()
+    assert student.grad is not None
+    assert (teacher.grad is not None) == (name in TO_TEACHER)
+
+
+def test_hints_give_the_teacher_no_gradient() -> None:
+    student, teacher = draw(3, 4).requires_grad_(), draw(3, 4, seed=1).requires_grad_()
+    losses.hint(student, teacher).sum().backward()
+    assert teacher.grad is None
+
+
+@pytest.mark.parametrize("name", ["decoupled", "cross-entropy", "smoothed"])
+def test_a_missing_label_gives_no_loss_and_no_gradient(name: str) -> None:
+    student = draw(3, 4).requires_grad_()
+    values = PAIR[name](student, draw(3, 4, seed=1), torch.tensor([1, IGNORE, 2]))
+    values.sum().backward()
+    assert values[1].item() == 0
+    assert student.grad is not None
+    assert student.grad[1].abs().sum() == 0
+    assert (student.grad[[0, 2]].abs().sum(1) > 0).all()
+
+
+def test_the_mean_is_over_what_is_there() -> None:
+    values, mask = torch.tensor([1.0, 2, 4, 8]), torch.tensor([True, False, True, False])
+    assert losses.masked_mean(values, mask).item() == 2.5
+    assert losses.masked_mean(draw(2, 3, 4), torch.ones(2, 3, 4, dtype=torch.bool)).item() == pytest.approx(
+        draw(2, 3, 4).mean().item()
+    )
+
+
+def test_where_all_is_missing_the_mean_is_exactly_0_with_a_gradient_of_0() -> None:
+    values = torch.tensor([1.0, float("nan"), float("inf")], requires_grad=True)
+    mean = losses.masked_mean(values, torch.zeros(3, dtype=torch.bool))
+    mean.backward()
+    assert mean.item() == 0.0
+    assert values.grad is not None
+    assert values.grad.tolist() == [0, 0, 0]
+    assert losses.masked_mean(torch.zeros(0), torch.zeros(0, dtype=torch.bool)).item() == 0.0
+
+
+@pytest.mark.parametrize("hole", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_masked_leaks_neither_into_the_value_nor_into_the_gradient(hole: float) -> None:
+    values = torch.tensor([1.0, hole, 3.0], requires_grad=True)
+    mean = losses.masked_mean(values, torch.tensor([True, False, True]))
+    mean.backward()
+    assert mean.item() == 2.0
+    assert values.grad is not None
+    assert values.grad.tolist() == [0.5, 0, 0.5]

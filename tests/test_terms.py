@@ -1,0 +1,126 @@
+"""Terms: each is its loss on the right logits and rows, and its name tells all that changes its value."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from limbeck import losses
+from limbeck.batch import Batch, Outputs
+from limbeck.config import dump
+from limbeck.objective import Objective, Scene
+from limbeck.tasks import IGNORE, Task
+from limbeck.terms import Decoupled, Feature, Hard, Soft, kd, supervised
+
+TASK, REAL = Task("a", 4), Task("speed")
+TARGET = torch.tensor([0, IGNORE, 3, 1, IGNORE])
+SPEED = torch.tensor([1.0, float("nan"), 2.0, 0.0, 5.0]).double()
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def scene(target: Tensor = TARGET, width: int = 6) -> Scene:
+    def answer(seed: int, width: int) -> Outputs:
+        logits = {"a": draw(5, 4, seed=seed).requires_grad_(), "speed": draw(5, 1, seed=seed).requires_grad_()}
+        return Outputs(logits, {"shared": draw(5, width, seed=seed).requires_grad_()})
+
+    outputs = {"student": answer(0, width), "ema": answer(1, 6)}
+    return Scene(Batch({}, {"a": target, "speed": SPEED}, torch.arange(5)), outputs, {}, 0.0)
+
+
+def value(objective: Objective, at: Scene) -> float:
+    return float(objective.double()(at)[0])
+
+
+def test_supervised_is_the_mean_cross_entropy_over_the_labels_there_are() -> None:
+    at = scene()
+    logits = at.outputs["student"].logits["a"]
+    assert value(supervised(TASK), at) == pytest.approx(F.cross_entropy(logits, TARGET, ignore_index=IGNORE).item())
+    smoothed = F.cross_entropy(logits, TARGET, ignore_index=IGNORE, label_smoothing=0.1).item()
+    assert value(supervised(TASK, smoothing=0.1), at) == pytest.approx(smoothed)
+    teacher = F.cross_entropy(at.outputs["ema"].logits["a"], TARGET, ignore_index=IGNORE).item()
+    assert value(supervised(TASK, "ema"), at) == pytest.approx(teacher)
+
+
+def test_a_regression_is_supervised_by_squared_error() -> None:
+    at = scene()
+    known = ~SPEED.isnan()
+    answer = at.outputs["student"].logits["speed"].squeeze(1)
+    assert value(supervised(REAL), at) == pytest.approx(F.mse_loss(answer[known], SPEED[known]).item())
+
+
+def test_soft_and_hard_kinds_see_every_row_labelled_or_not() -> None:
+    at = scene()
+    one, two = (at.outputs[n].logits["a"] for n in ("student", "ema"))
+    assert value(kd(TASK, "ema", Soft(T=2)), at) == pytest.approx(losses.soft(one, two, 2.0).mean().item())
+    assert value(kd(TASK, "ema", Soft(T=2, reduction="mean")), at) == pytest.approx(
+        losses.soft(one, two, 2.0).mean().item() / 4
+    )
+    assert value(kd(TASK, "ema", Hard()), at) == pytest.approx(F.cross_entropy(one, two.argmax(1)).item())
+    unlabelled = scene(torch.full((5,), IGNORE))
+    assert value(kd(TASK, "ema", Soft(T=2)), unlabelled) == value(kd(TASK, "ema", Soft(T=2)), at)
+
+
+def test_the_decoupled_kind_sees_the_labelled_rows_only() -> None:
+    at = scene()
+    known = TARGET != IGNORE
+    one, two = (at.outputs[n].logits["a"][known] for n in ("student", "ema"))
+    reference = losses.decoupled(one, two, TARGET[known], 1.0, 8.0, 3.0).mean().item()
+    assert value(kd(TASK, "ema", Decoupled()), at) == pytest.approx(reference)
+
+
+@pytest.mark.parametrize("objective", [supervised(TASK), kd(TASK, "ema", Decoupled())])
+def test_a_batch_without_labels_is_worth_exactly_0_with_a_gradient_of_0(objective: Objective) -> None:
+    at = scene(torch.full((5,), IGNORE))
+    total, _ = objective(at)
+    total.backward()
+    assert total.item() == 0.0
+    gradient = at.outputs["student"].logits["a"].grad
+    assert gradient is not None
+    assert gradient.abs().sum() == 0
+
+
+def test_features_are_compared_through_a_map_where_widths_differ() -> None:
+    same, other = scene(), scene(width=3)
+    one, two = (same.outputs[n].features["shared"] for n in ("student", "ema"))
+    plain = kd(TASK, "ema", Feature(), (6, 6))
+    assert value(plain, same) == pytest.approx(F.mse_loss(one, two).item())
+    assert not list(plain.parameters())
+    mapped = kd(TASK, "ema", Feature(), (3, 6)).double()
+    mapped(other)[0].backward()
+    assert [tuple(p.shape) for p in mapped.parameters()] == [(6, 3), (6,)]
+    assert all(p.grad is not None for p in mapped.parameters())
+    assert other.outputs["ema"].features["shared"].grad is None
+
+
+def test_widths_are_needed_for_features_and_classes_for_logits() -> None:
+    with pytest.raises(ValueError, match="widths"):
+        kd(TASK, "ema", Feature())
+    for how in (Soft(), Hard(), Decoupled()):
+        with pytest.raises(ValueError, match="'speed' has no classes"):
+            kd(REAL, "ema", how)
+
+
+def test_no_gradient_reaches_the_teacher_that_is_distilled() -> None:
+    for how in (Soft(), Hard(), Decoupled()):
+        at = scene()
+        kd(TASK, "ema", how)(at)[0].backward()
+        assert at.outputs["ema"].logits["a"].grad is None
+        assert at.outputs["student"].logits["a"].grad is not None
+
+
+def test_every_value_that_changes_a_term_is_printed() -> None:
+    objectives = [
+        supervised(TASK), supervised(TASK, smoothing=0.1), supervised(TASK, "ema"), kd(TASK, "ema", Soft()),
+        kd(TASK, "ema", Soft(T=4)), kd(TASK, "ema", Soft(reduction="mean")), kd(TASK, "other", Soft()),
+        kd(TASK, "ema", Hard()), kd(TASK, "ema", Decoupled()), kd(TASK, "ema", Decoupled(beta=2)),
+        kd(TASK, "ema", Feature(), (6, 6)), kd(TASK, "ema", Feature(name="map"), (6, 6)),
+        kd(TASK, "ema", Feature(), (3, 6)),
+    ]  # fmt: skip
+    assert len({str(o) for o in objectives}) == len(objectives)
+    assert str(0.5 * supervised(TASK) + 0.25 * kd(TASK, "ema", Soft(T=2))) == (
+        "0.5 a + 0.25 soft(a, ema) [T 2.0, reduction sum]"
+    )
+    assert dump(Soft())["kind"] == "soft"
