@@ -50,7 +50,8 @@ class _Loop:
         self.train_rows, self.valid_rows = run.train.to(self.device), run.valid.to(self.device)
         sample = torch.randperm(len(run.train), generator=process.generator(plan.seed, "sample"))[: len(run.valid)]
         self.train_sample = self.train_rows.take(sample.sort().values)
-        self.optimiser = plan.optimiser.build([p for p in self.distiller.parameters() if p.requires_grad])
+        self.learnt = [p for p in self.distiller.parameters() if p.requires_grad]
+        self.optimiser = plan.optimiser.build(self.learnt)
         self.order = Order(len(run.train), plan.batch, plan.seed)
         self.steps = plan.total_steps(len(run.train))
         self.evaluated = {math.ceil(self.steps * (i + 1) / plan.evaluations) for i in range(plan.evaluations)}
@@ -109,11 +110,12 @@ class _Loop:
         if self.device.type == "cpu" and not math.isfinite(sum(logged.tolist())):
             raise self.not_finite(logged)
         if plan.clip:
-            nn.utils.clip_grad_norm_(self.distiller.parameters(), plan.clip)
+            nn.utils.clip_grad_norm_(self.learnt, plan.clip)
         for group in self.optimiser.param_groups:
             group["lr"] = plan.optimiser.lr * plan.schedule(progress)
         self.optimiser.step()
-        self.optimiser.zero_grad()
+        for parameter in self.learnt:  # what zero_grad does, without the profiler's hooks
+            parameter.grad = None
         self.distiller.after_step(progress)
         self.sums = self.sums + logged.double() if self.counted else logged.double()
         self.counted += 1

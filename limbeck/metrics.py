@@ -46,10 +46,10 @@ def tally(logits: Array, target: Array) -> Tally:
 
 
 def f1(confusion: Array) -> Array:
-    """F1 of each class `(C,)`; NaN for a class that is neither true nor predicted anywhere."""
-    hits = np.diag(confusion).astype(float)
-    both = confusion.sum(axis=0) + confusion.sum(axis=1)
-    each: Array = np.divide(2 * hits, both, out=np.full(len(hits), np.nan), where=both > 0)
+    """F1 of each class `(..., C)` from confusions `(..., C, C)`; NaN for a class that is neither true nor predicted."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(float)
+    both = confusion.sum(axis=-2) + confusion.sum(axis=-1)
+    each: Array = np.divide(2 * hits, both, out=np.full(hits.shape, np.nan), where=both > 0)
     return each
 
 
@@ -90,7 +90,7 @@ def bootstrap(tallies: Mapping[str, Tally], draws: int = 1000, seed: int = 0) ->
     counts = draw.multinomial(len(sums), [1 / len(sums)] * len(sums), size=draws)
     confusions = np.tensordot(counts, stack, axes=1)
     accuracy = np.trace(confusions, axis1=1, axis2=2) / confusions.sum(axis=(1, 2))
-    macro = np.array([np.nanmean(f1(c)) for c in confusions])
+    macro = np.nanmean(f1(confusions), axis=1)
     return {
         name: [float(v) for v in np.quantile(values, (0.025, 0.975))]
         for name, values in (("accuracy", accuracy), ("macro_f1", macro))

@@ -8,7 +8,7 @@ from limbeck import checkpoint
 from limbeck.compare import LEAK
 from limbeck.finished import STUDENT
 from limbeck.grid import in_words
-from limbeck.results import LEAKY, Row
+from limbeck.results import Row
 from limbeck.statistics import Estimate
 from limbeck.workers import failure, finished
 
@@ -22,15 +22,19 @@ INTERVALS = (
 
 
 def print_table(rows: Sequence[Row], console: "Console") -> None:
-    """Prints a table for each data set, split and whatever else is not compared."""
+    """Prints a table for each task, data set, split and whatever else is not compared."""
+    from rich import box
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    for heading, members in _groups(rows):
-        table = Table(*map(escape, _head(members)), title=escape(heading), title_justify="left")
+    for heading, said, members in _groups(rows):
+        longest = max(len(word) for row in members for word in _cells(row)[0].split())
+        first, *others = [escape(h) for h in _head(members)]
+        table = Table(Column(first, min_width=min(longest, 24)), *others, box=box.SIMPLE_HEAD, padding=0)
         for row in members:
-            table.add_row(*map(escape, _cells(row)))
-        console.print(table)
+            # Two short lines a cell keep a number in one piece on 80 columns.
+            table.add_row(*(escape(cell.replace(" [", "\n[")) for cell in _cells(row)))
+        console.print(f"[bold]{escape(heading)}[/]", table, escape(said), sep="\n", highlight=False)
     for line in _notes(rows):
         console.print(line, highlight=False)
 
@@ -38,32 +42,35 @@ def print_table(rows: Sequence[Row], console: "Console") -> None:
 def markdown(out: Path, rows: Sequence[Row]) -> str:
     """The same as a page, with how many cells are finished and why others failed."""
     lines = [f"# {checkpoint.read_json(out / 'study.json')['name']}", "", *_standing(out), ""]
-    for heading, members in _groups(rows):
+    for heading, said, members in _groups(rows):
         head = _head(members)
-        lines += [f"## {heading}", "", _line(head), "|---" * len(head) + "|", *(_line(_cells(r)) for r in members), ""]
+        table = [_line(head), "|---" * len(head) + "|", *(_line(_cells(row)) for row in members)]
+        lines += [f"## {heading}", "", *table, "", *([said + ".", ""] if said else [])]
     return "\n".join([*lines, *(f"{note}\n" for note in _notes(rows))])
 
 
-def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
-    for group in dict.fromkeys(row.key.group for row in rows):
-        yield in_words(dict(group)), [row for row in rows if row.key.group == group]
+def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Heading, what the differences are, and rows of each table."""
+    for group, task in dict.fromkeys((row.key.group, row.key.task) for row in rows):
+        members = [row for row in rows if (row.key.group, row.key.task) == (group, task)]
+        gaps = [row.difference for row in members if row.difference]
+        over = " or ".join(dict.fromkeys(gap.over for gap in gaps if gap.over))
+        said = f"Difference: of accuracy to {members[0].reference}, in points" + (f", over {over}" if over else "")
+        yield f"{in_words(dict(group))}: {task}", said if gaps else "", members
 
 
 def _head(rows: Sequence[Row]) -> list[str]:
-    head = ["task", "", "runs", "accuracy %", "macro-F1 %"]
-    reference = rows[0].reference
-    return head if reference is None else [*head, f"accuracy against {reference}, points", "so it is"]
+    head = ["", "runs", "accuracy %", "macro-F1 %"]
+    return head if rows[0].reference is None else [*head, "difference", "so it is"]
 
 
 def _cells(row: Row) -> list[str]:
     key, gap = row.key, row.difference
     name = key.name if key.model == STUDENT else f"{key.name}: {key.model}" if key.name else key.model
-    cells = [key.task, name, str(row.runs), _percent(row.accuracy), _percent(row.macro_f1)]
+    cells = [name, str(row.runs), _percent(row.accuracy), _percent(row.macro_f1)]
     if row.reference is None:
         return cells
-    if gap is None:
-        return [*cells, "", ""]
-    return [*cells, _percent(gap, "+"), f"{gap.verdict} (over {gap.over})" if gap.over else gap.verdict]
+    return [*cells, _percent(gap, "+"), gap.verdict] if gap else [*cells, "", ""]
 
 
 def _percent(estimate: Estimate, sign: str = "") -> str:
@@ -81,9 +88,12 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         return []
     compared = sum(row.difference is not None for row in rows)
     notes = [f"{INTERVALS}{f', {compared}' if compared else ''}."]
+    if any(row.difference and row.difference.over == "subjects" for row in rows):
+        notes.append("Over subjects alone: there is one seed, and another may tell otherwise.")
+    if any(row.difference and row.difference.over == "seeds" for row in rows):
+        notes.append("Over seeds alone: there is one test subject, so a difference says nothing about other people.")
     if any(row.leaky for row in rows):
-        mark = LEAKY.strip(" ()")
-        notes.append(f"{mark}: {LEAK}. Such scores flatter, and their intervals say nothing about new people.")
+        notes.append(f"{LEAK.capitalize()}. Such scores flatter, and their intervals say nothing about new people.")
     return notes
 
 

@@ -48,7 +48,7 @@ class _Apart(Teacher):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "_Apart":
         self.model._apply(fn)
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def fingerprint(self) -> WeightsDigest:
@@ -90,7 +90,7 @@ class EMA(Teacher):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "EMA":
         self._pairs = None
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     @torch.no_grad()

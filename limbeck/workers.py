@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ from limbeck.grid import Cell
 from limbeck.observers import Observer
 
 FINISHED, FAILED, ELSEWHERE = "finished", "failed", "elsewhere"
+PATIENCE = 10.0
+"""Seconds that a process has for leaving when told to."""
 Say = Callable[[Cell, int, int], None]
 """Hears from a cell: the step that it is at, of how many."""
 
@@ -160,12 +163,17 @@ class Processes(Crew):
         return ""
 
     def stop(self) -> None:
-        workers = [*self.idle, *self.busy.values()]
-        for worker in workers:
-            worker.process.terminate()
-        for worker in workers:
-            worker.process.join()
+        workers = [w.process for w in (*self.idle, *self.busy.values())]
         self.idle, self.busy = [], {}
+        # The first asks `fit` to save and leave, the second to leave, and what does not listen is killed: all that
+        # counts is on disk at any time.
+        for end in (BaseProcess.terminate, BaseProcess.terminate, BaseProcess.kill):
+            for process in workers:
+                end(process)
+            until = time.monotonic() + PATIENCE
+            for process in workers:
+                process.join(max(0.0, until - time.monotonic()))
+            workers = [process for process in workers if process.is_alive()]
 
 
 class Worker:
@@ -204,7 +212,7 @@ def serve(pipe: Any, log: Path, threads: int) -> None:
         while True:
             cell, at = pipe.recv()
             pipe.send(attempt(cell, at, [Told(lambda step, steps: _tell(pipe, step, steps))]))
-    except (Interrupted, EOFError, BrokenPipeError):
+    except (Interrupted, KeyboardInterrupt, EOFError, BrokenPipeError):
         return
 
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 import torch
-from tests.conftest import table
 
 from limbeck.batch import Outputs
+from tests.conftest import table
 
 
 def test_other_inputs_are_no_longer_pure_and_all_else_stays() -> None:

@@ -209,23 +209,26 @@ def test_json_that_is_missing_or_torn_is_told_by_its_path(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("spec", [Adam(), AdamW(), SGD(), SGD(momentum=0.0)])
 def test_an_optimiser_goes_on_as_if_it_had_never_stopped(tmp_path: Path, spec: Adam | AdamW | SGD) -> None:
-    weights = [nn.Parameter(torch.linspace(-1, 1, 5)) for _ in range(2)]
-    one, two = (spec.build([w]) for w in weights)
+    def fresh() -> list[nn.Parameter]:
+        return [nn.Parameter(torch.linspace(-1, 1, 5)), nn.Parameter(torch.linspace(-1, 2, 6).view(2, 3))]
 
-    def steps(optimiser: torch.optim.Optimizer, weight: nn.Parameter, count: int) -> None:
+    def steps(optimiser: torch.optim.Optimizer, weights: list[nn.Parameter], count: int) -> None:
         for _ in range(count):
             optimiser.zero_grad()
-            (weight**4).sum().backward()  # type: ignore[no-untyped-call]
+            torch.stack([(w**4).sum() for w in weights]).sum().backward()
             optimiser.step()
 
-    steps(one, weights[0], 3)
-    tensors, plain = checkpoint.flat_optimiser(one)
-    checkpoint.save(tmp_path, 3, tensors | {"w": weights[0]}, {"optimiser": plain})
+    one, two = fresh(), fresh()
+    first, second = spec.build(one), spec.build(two)
+    steps(first, one, 3)
+    tensors, plain = checkpoint.flat_optimiser(first)
+    checkpoint.save(tmp_path, 3, tensors | {f"w{i}": w for i, w in enumerate(one)}, {"optimiser": plain})
     found = checkpoint.newest(tmp_path)
     assert found is not None
     _, tensors, info = found
-    weights[1].data.copy_(tensors["w"])
-    checkpoint.restore_optimiser(two, tensors, info["optimiser"])
-    steps(one, weights[0], 3)
-    steps(two, weights[1], 3)
-    assert torch.equal(*weights)
+    for number, weight in enumerate(two):
+        weight.data.copy_(tensors[f"w{number}"])
+    checkpoint.restore_optimiser(second, tensors, info["optimiser"])
+    steps(first, one, 3)
+    steps(second, two, 3)
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))

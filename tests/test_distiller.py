@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.conftest import TASKS, table
 from torch import Tensor, nn
-from tests.toy_runs import student, toy_run
 
 from limbeck.batch import Batch, Outputs
 from limbeck.distiller import Distiller, View
@@ -16,6 +14,8 @@ from limbeck.objective import Scene, Term
 from limbeck.plan import Adam
 from limbeck.teachers import EMA, Cached, Ensemble, Frozen, Teacher
 from limbeck.terms import Soft, kd, supervised
+from tests.conftest import TASKS, table
+from tests.toy_runs import student, toy_run
 
 BATCH = table(20).rows(torch.arange(20))
 TASK = TASKS[0]
@@ -62,10 +62,12 @@ def test_only_teachers_that_are_read_are_run_and_once() -> None:
 def test_the_loss_is_the_sum_over_views_each_on_its_own_batch() -> None:
     model = student().eval()
     plain, doubled = supervised(TASK), 0.5 * supervised(TASK)
-    distiller = Distiller(model, {}, [View(plain), View(doubled, lambda b: b.with_inputs({"imu": 2 * b.inputs["imu"]}))])
+    distiller = Distiller(
+        model, {}, [View(plain), View(doubled, lambda b: b.with_inputs({"imu": 2 * b.inputs["imu"]}))]
+    )
     total, values = distiller(BATCH, 0.0)
     one, two = (
-        float(nn.functional.cross_entropy(model(b).logits["activity"], BATCH.targets["activity"]))
+        nn.functional.cross_entropy(model(b).logits["activity"], BATCH.targets["activity"]).item()
         for b in (BATCH, BATCH.with_inputs({"imu": 2 * BATCH.inputs["imu"]}))
     )
     assert total.item() == pytest.approx(one + 0.5 * two, rel=1e-6)

@@ -132,4 +132,6 @@ def test_a_mean_teacher_may_be_cached_as_it_is_now() -> None:
 
 
 def test_one_row_is_enough() -> None:
-    assert evaluate.remember(Frozen(student()), table(6, subjects=1).take(torch.tensor([2]))).logits["side"].shape[0] == 3
+    assert (
+        evaluate.remember(Frozen(student()), table(6, subjects=1).take(torch.tensor([2]))).logits["side"].shape[0] == 3
+    )

@@ -136,7 +136,7 @@ def subjects(draw: np.random.Generator, count: int, windows: int = 30) -> dict[s
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
-    """Percentile intervals of 20 subjects are a little short; with subjects ignored they would hold it in about 70 %."""
+    """Percentile intervals of 20 subjects are a little short; windows drawn alone would hold it less often."""
     draw, held = np.random.default_rng(0), 0
     for _ in range(120):
         interval = metrics.bootstrap(subjects(draw, 20), draws=100)["accuracy"]

@@ -38,13 +38,23 @@ def test_a_value_that_no_run_could_use_is_refused_by_its_name(field: str, value:
     ("spec", "kind"), [(Adam(), torch.optim.Adam), (AdamW(), torch.optim.AdamW), (SGD(nesterov=True), torch.optim.SGD)]
 )
 def test_optimisers_are_those_of_pytorch_with_the_values_given(spec: Adam | AdamW | SGD, kind: type) -> None:
-    weight = nn.Parameter(torch.ones(3))
-    optimiser = spec.build([weight])
+    optimiser = spec.build([nn.Parameter(torch.ones(3, 2))])
     assert type(optimiser) is kind
     [group] = optimiser.param_groups
     for name, value in spec:
         assert group[name] == value
     assert group["fused"]
+
+
+def test_matrices_decay_and_biases_do_not_and_every_weight_is_held_once() -> None:
+    matrix, bias = nn.Parameter(torch.ones(3, 2)), nn.Parameter(torch.ones(3))
+    optimiser = AdamW(lr=0.1, weight_decay=0.5).build([bias, matrix])
+    assert sorted(len(p) for g in optimiser.param_groups for p in g["params"]) == [3, 3]
+    for p in (matrix, bias):
+        p.grad = torch.zeros_like(p)
+    optimiser.step()
+    assert torch.allclose(matrix, torch.tensor(0.95))
+    assert bias.eq(1).all()
 
 
 def test_fused_adam_steps_as_the_plain_one_does() -> None:

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from rich.console import Console
-from tests.toy_recipe import Toy
 
 from limbeck import recipes, study
 from limbeck.config import parse
@@ -24,6 +23,7 @@ from limbeck.errors import Interrupted, UserError
 from limbeck.grid import Study, define, plain, read_study
 from limbeck.observers import Observer
 from limbeck.study import NAMED, find, run_named, run_study, summarise
+from tests.toy_recipe import Toy
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -36,7 +36,9 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def toys(**values: Any) -> Study:
-    return parse(Study, {"name": "toys", "base": Toy(), "grid": {"method": ["plain", "good"]}, "seeds": [0, 1], **values})
+    return parse(
+        Study, {"name": "toys", "base": Toy(), "grid": {"method": ["plain", "good"]}, "seeds": [0, 1], **values}
+    )
 
 
 def ran(out: Path) -> list[str]:
@@ -89,7 +91,9 @@ def test_a_study_that_makes_no_sense_is_refused_before_anything_runs(values: dic
 
 def test_a_study_file_is_read_and_the_command_line_changes_its_base(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps({"recipe": "toy", "base": {"lam": 0.1}, "grid": {"method": ["good", "bad"]}, "seeds": [3]}))
+    path.write_text(
+        json.dumps({"recipe": "toy", "base": {"lam": 0.1}, "grid": {"method": ["good", "bad"]}, "seeds": [3]})
+    )
     made = read_study(path, {"plan.epochs": "4", "seeds": "1,2"})
     assert (made.name, made.base.lam, made.base.plan.epochs, made.seeds) == ("mine", 0.1, 4, (1, 2))
 
@@ -125,7 +129,7 @@ def test_every_named_study_has_cells_on_every_data_set(name: str) -> None:
 def test_the_study_of_the_paper_has_all_methods_splits_and_variants() -> None:
     cells = find("smooth-distill").cells()
     assert len(cells) == 3 * 2 * 6 * 2
-    labels, released = next(c for c in cells if c.labels["variant"] == "as_released")
+    _, released = next(c for c in cells if c.labels["variant"] == "as_released")
     assert (released.student.variant, released.data.windows.borders, released.data.windows.label) == (
         "as_released", "cross", "last"
     )  # fmt: skip
@@ -305,12 +309,18 @@ def test_results_have_a_row_for_each_cell_model_part_and_task(tmp_path: Path) ->
     leaky = [row for row in rows if row["split"] == "random-window (leaky)"]
     assert len(leaky) == 6
     assert {row["leaky"] for row in leaky} == {"true"}
-    assert {(row["model"], row["part"]) for row in rows} == {("student", "train"), ("student", "test"), ("trees", "test")}
+    assert {(row["model"], row["part"]) for row in rows} == {
+        ("student", "train"),
+        ("student", "test"),
+        ("trees", "test"),
+    }
     assert list(rows[0])[:4] == ["cell", "data", "split", "seed"]
 
 
 def test_a_table_says_what_is_better_what_is_worse_and_what_cannot_be_told(tmp_path: Path) -> None:
-    made = toys(grid={"method": ["plain", "alike", "good", "bad"]}, seeds=[0, 1, 2], compare="method", reference="plain")
+    made = toys(
+        grid={"method": ["plain", "alike", "good", "bad"]}, seeds=[0, 1, 2], compare="method", reference="plain"
+    )
     run_study(made, tmp_path)
     rows = {row.key.name or row.key.model: row for row in summarise(tmp_path)}
     verdicts = {name: row.difference and row.difference.verdict for name, row in rows.items()}
@@ -322,9 +332,10 @@ def test_a_table_says_what_is_better_what_is_worse_and_what_cannot_be_told(tmp_p
     assert rows["trees"].accuracy.over == "subjects"
     assert rows["good"].difference.mean == pytest.approx(rows["good"].accuracy.mean - rows["plain"].accuracy.mean)
     shown = (tmp_path / "table.md").read_text()
-    assert "## data toys, split subject" in shown
-    assert "| task |  | runs | accuracy % | macro-F1 % | accuracy against plain, points | so it is |" in shown
-    assert "better (over subjects and seeds)" in shown
+    assert "## data toys, split subject: activity" in shown
+    assert "| accuracy % | macro-F1 % | difference | so it is |" in shown
+    assert "Difference: of accuracy to plain, in points, over subjects and seeds." in shown
+    assert "] | better |" in shown
     assert "4" in shown.split("comparisons, ")[1]
     assert "leaky" not in shown
 
@@ -335,10 +346,10 @@ def test_a_leaky_split_is_marked_wherever_it_is_named(tmp_path: Path) -> None:
     study.print_table(summarise(tmp_path / "a"), console)
     for shown in ((tmp_path / "a" / "table.md").read_text(), console.file.getvalue()):
         assert "data toys, split random-window (leaky)" in shown
-        assert "leaky: " in shown
+        assert "Leaky split: " in shown
     made = toys(grid={"split": ["subject", "random-window"]}, compare="split", reference="subject")
     run_study(made, tmp_path / "b")
-    assert "| activity | random-window (leaky) | 2 |" in (tmp_path / "b" / "table.md").read_text()
+    assert "| random-window (leaky) | 2 |" in (tmp_path / "b" / "table.md").read_text()
 
 
 def test_one_seed_is_compared_over_subjects_alone(tmp_path: Path) -> None:
@@ -346,6 +357,7 @@ def test_one_seed_is_compared_over_subjects_alone(tmp_path: Path) -> None:
     good = next(row for row in summarise(tmp_path) if row.key.name == "good")
     assert (good.accuracy.over, good.macro_f1.over, good.difference.over) == ("subjects", "subjects", "subjects")
     assert (good.macro_f1.low, good.macro_f1.high) == (0.2, 0.8)
+    assert "Over subjects alone: there is one seed" in (tmp_path / "table.md").read_text()
 
 
 def test_folds_of_other_subjects_are_pooled_to_one_score_a_seed(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ import copy
 
 import pytest
 import torch
-from tests.conftest import TASKS, table
 from torch import nn
-from tests.toy_runs import SPEC, student
 
 from limbeck.batch import Batch, Outputs
 from limbeck.evaluate import remember
 from limbeck.models import MultiTask
 from limbeck.teachers import EMA, Cached, Ensemble, Frozen, Teacher, fingerprint
+from tests.conftest import TASKS, table
+from tests.toy_runs import SPEC, student
 
 BATCH = table(20).rows(torch.arange(20))
 

@@ -31,7 +31,7 @@ def scene(target: Tensor = TARGET, width: int = 6) -> Scene:
 
 
 def value(objective: Objective, at: Scene) -> float:
-    return float(objective.double()(at)[0])
+    return objective.double()(at)[0].item()
 
 
 def test_supervised_is_the_mean_cross_entropy_over_the_labels_there_are() -> None:

