@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from limbeck.errors import Interrupted as Interrupted
     from limbeck.errors import UserError as UserError
     from limbeck.models import BiLSTM as BiLSTM
+    from limbeck.models import Hybrid as Hybrid
     from limbeck.models import MTLNet as MTLNet
     from limbeck.models import ResNet1D as ResNet1D
     from limbeck.objective import Objective as Objective
@@ -61,7 +62,7 @@ _PLACES = {
     "data.watch": ("Watch",),
     "distiller": ("Distiller", "View"),
     "errors": ("Interrupted", "UserError"),
-    "models": ("BiLSTM", "MTLNet", "ResNet1D"),
+    "models": ("BiLSTM", "Hybrid", "MTLNet", "ResNet1D"),
     "objective": ("Objective", "Term"),
     "plan": ("SGD", "Adam", "AdamW", "Plan"),
     "recipes": ("SmoothDistill",),

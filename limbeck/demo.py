@@ -8,6 +8,7 @@ from limbeck import edge, report
 from limbeck.observers import Bar
 from limbeck.recipes import make
 
+SHORT = {"plan.epochs": 12, "plan.evaluations": 6}
 METHODS = ("smooth-distill", "hard-sharing", "single-task")
 
 
@@ -16,7 +17,7 @@ def demo(out: Path, seed: int, console: Console) -> Path:
     student, writes the report and prints the table. Gives the page. What is finished already is not made again."""
     runs = []
     for method in METHODS:
-        recipe = make("smooth-distill", {"method": method, "plan.seed": seed})
+        recipe = make("smooth-distill", {"method": method, "plan.seed": seed, **SHORT}, "recommended")
         recipe.run(out / method, [Bar(Console(stderr=True))])
         runs.append(out / method)
     valid = recipe.split.split(recipe.data.load()).valid

@@ -94,6 +94,8 @@ class _Loop:
             self.observer.ends()
         if process.rank() == 0:
             finish(self.at, self.steps, self.best_step, self.best)
+        if self.asked_to_stop:  # by a signal that came with the last step; what was to follow must not begin
+            raise Interrupted(f"stopped after the last step of {self.at}; all is saved")
         process.from_leader(None)  # the others read what it wrote
 
     def advance(self, model: nn.Module) -> None:

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from limbeck.tasks import IGNORE
 
@@ -75,6 +74,8 @@ def resample(signal: Array, rate_in: float, rate_out: float) -> Array:
 
     Sample k is at k / `rate_out` seconds from the first. Levels and straight lines stay what they are, up to both ends.
     """
+    from scipy.signal import resample_poly
+
     by = ratio(rate_in, rate_out)
     made = resample_poly(signal.astype(np.float32, copy=False), by.numerator, by.denominator, axis=0, padtype="line")
     return np.asarray(made, np.float32)

@@ -110,8 +110,9 @@ def test_without_distillation_weight_it_is_hard_sharing_step_for_step(tmp_path: 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run = toy_run(PLAN.changed(seed=seed))
         torch.manual_seed(ord(name))  # what was drawn before does not matter
-        fit(toy_run(PLAN.changed(seed=seed)), tmp_path / name)
+        fit(run, tmp_path / name)
     for file in ("best/student.safetensors", "best/ema.safetensors", "metrics.jsonl"):
         a, b, c = ((tmp_path / name / file).read_bytes() for name in "abc")
         assert a == b
@@ -396,9 +397,11 @@ def test_a_second_request_stops_at_once(tmp_path: Path) -> None:
     assert found[0] == 6
 
 
-def test_a_request_at_the_last_step_is_too_late(tmp_path: Path) -> None:
-    fit(toy_run(), tmp_path, [Kills(24)])
+def test_a_request_at_the_last_step_stops_what_was_to_follow_but_the_run_is_finished(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="after the last step"):
+        fit(toy_run(), tmp_path, [Kills(24)])
     assert (tmp_path / "finished.json").is_file()
+    assert set(fit(toy_run(), tmp_path)) == {"student", "ema"}
 
 
 @pytest.mark.parametrize("where", ["limbeck.checkpoint.save_file", "os.fsync"])

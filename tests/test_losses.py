@@ -197,6 +197,19 @@ def test_the_mean_is_over_what_is_there() -> None:
     )
 
 
+def test_without_a_mask_the_mean_is_over_all() -> None:
+    values = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
+    for mask in (None, torch.ones(3, dtype=torch.bool)):
+        values.grad = None
+        mean = losses.masked_mean(values, mask)
+        mean.backward()
+        assert mean.item() == 3.0
+        assert values.grad is not None
+        assert torch.allclose(values.grad, torch.full((3,), 1 / 3))
+    assert losses.masked_mean(torch.zeros(0)).item() == 0.0
+    assert losses.masked_mean(torch.tensor([1.0, float("nan")])).isnan(), "what is not masked is seen"
+
+
 def test_where_all_is_missing_the_mean_is_exactly_0_with_a_gradient_of_0() -> None:
     values = torch.tensor([1.0, float("nan"), float("inf")], requires_grad=True)
     mean = losses.masked_mean(values, torch.zeros(3, dtype=torch.bool))

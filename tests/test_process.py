@@ -41,6 +41,13 @@ def test_a_folded_seed_is_one_that_torch_takes_and_depends_on_every_key(seed: in
     torch.Generator().manual_seed(one)
 
 
+def test_seeding_a_step_is_seeding_torch() -> None:
+    process.seed(123, torch.device("cpu"))
+    ours = torch.rand(3)
+    torch.manual_seed(123)
+    assert torch.equal(ours, torch.rand(3))
+
+
 def test_a_generator_leaves_the_global_one_alone() -> None:
     before = torch.random.get_rng_state()
     one, two = (torch.randperm(9, generator=process.generator(1, "x")).tolist() for _ in range(2))

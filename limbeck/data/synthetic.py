@@ -7,9 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import lfilter
-from scipy.spatial.transform import Rotation
 
 from limbeck import process
 from limbeck.data.recordings import Findings, Reading, Recording, SensorData
@@ -141,6 +138,8 @@ class Wearable(SensorData):
         return Recording(made.signal, self.rate, labels, made.subject, f"{made.subject} {made.position}")
 
     def _simulated(self, subject: str, position: str) -> Simulated:
+        from scipy.ndimage import uniform_filter1d
+
         random = self._random("signal", subject, position)
         bouts, lengths = self._bouts(random)
         each = np.repeat(np.arange(len(bouts)), lengths)
@@ -190,6 +189,8 @@ class Wearable(SensorData):
 
     def _worn(self, subject: str, position: str) -> Array:
         """How the device turns and scales what it feels, `(3, 3)`: by the subject's mounting and the domain."""
+        from scipy.spatial.transform import Rotation
+
         random = self._random("mounting", subject, position)
         mounting = Rotation.from_rotvec(0.14 * random.standard_normal(3))
         if random.random() < 0.1:
@@ -199,6 +200,8 @@ class Wearable(SensorData):
 
     def _slow(self, random: np.random.Generator, count: int, channels: int, seconds: float) -> Array:
         """Noise of unit variance that forgets itself within some seconds, `(count, channels)` float32."""
+        from scipy.signal import lfilter
+
         kept = np.exp(-1 / (seconds * self.rate))
         white = random.standard_normal((count, channels), np.float32)
         return np.asarray(lfilter([np.sqrt(1 - kept**2)], [1, -kept], white, axis=0), np.float32)
