@@ -1,25 +1,33 @@
 """Runs side by side: grouped by data and split, seeds of one method together, differences with their intervals."""
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev, variance
+from statistics import fmean
 from typing import Any
 
+from limbeck.errors import UserError
 from limbeck.finished import STUDENT, Finished, Model, Scores, leaves, text
+from limbeck.statistics import Difference, Estimate, accuracy, over_seeds, paired
 
 LEAK = "leaky split: windows of one subject on both sides"
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean score with a 95 % interval `over` seeds (Student's t) or subjects (bootstrap), if any."""
+def distinct(scores: Sequence[Scores], trained: bool) -> list[Scores]:
+    """As they are, but what was not trained (trees), and so is the same for each seed, once."""
+    return list(scores) if trained else list({s.model_dump_json(): s for s in scores}.values())
 
-    mean: float
-    low: float | None = None
-    high: float | None = None
-    over: str = ""
+
+def estimate(scores: Sequence[Scores], metric: str) -> Estimate:
+    """The mean of a score over seeds; of one alone, with an interval over its subjects, where it can have one."""
+    values = [getattr(s, metric) for s in scores]
+    if len(values) > 1:
+        return over_seeds(values)
+    if metric == "accuracy" and scores[0].counts:
+        return accuracy({0: scores[0].counts})
+    # Macro-F1 cannot be drawn again from what is kept by subject; its interval was made when the run was scored.
+    bounds = (scores[0].interval or {}).get(metric)
+    return Estimate(values[0], *bounds, "subjects") if bounds else Estimate(values[0])
 
 
 @dataclass(frozen=True)
@@ -41,25 +49,24 @@ class Entry:
         """Its parameters or nodes."""
         return self.runs[0].scored.models[self.model]
 
-    def scores(self, task: str, part: str = "test") -> list[Scores]:
-        """One for each seed; seeds that agree in everything (trees are not drawn anew by each method) count once."""
-        found = [
-            tasks[task] for run in self.runs if task in (tasks := run.scored.models[self.model].parts.get(part, {}))
-        ]
-        return list({s.model_dump_json(): s for s in found}.values()) if self.size.parameters is None else found
+    @property
+    def seeds(self) -> set[Any]:
+        """Those that it was run with."""
+        return {run.seed for run in self.runs}
 
-    def estimate(self, task: str, metric: str, part: str = "test") -> Estimate | None:
+    def by_seed(self, task: str) -> dict[Any, Scores]:
+        """The scores on the test; of runs that share a seed, as those of trees do, the last's."""
+        tested = [(run.seed, run.scored.models[self.model].parts.get("test", {})) for run in self.runs]
+        return {seed: tasks[task] for seed, tasks in tested if task in tasks}
+
+    def scores(self, task: str) -> list[Scores]:
+        """Those of each seed; once where all are the same because nothing was trained."""
+        return distinct([*self.by_seed(task).values()], self.size.parameters is not None)
+
+    def estimate(self, task: str, metric: str) -> Estimate | None:
         """Mean and interval of a score; None where no run has it."""
-        scores = [s for s in self.scores(task, part) if getattr(s, metric) is not None]
-        if not scores:
-            return None
-        values = [getattr(s, metric) for s in scores]
-        mean, count = fmean(values), len(values)
-        if count > 1:
-            half = _t(count - 1) * stdev(values) / math.sqrt(count)
-            return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), "seeds")
-        bounds = (scores[0].interval or {}).get(metric)
-        return Estimate(mean, *bounds, "subjects") if bounds else Estimate(mean)
+        scores = [s for s in self.scores(task) if getattr(s, metric) is not None]
+        return estimate(scores, metric) if scores else None
 
     def curve(self, read: Callable[[Finished], Mapping[float, float]]) -> list[tuple[float, float, float, float]]:
         """(epoch, mean, lowest, highest) over seeds of what `read` finds in a run by epoch, where all seeds have it."""
@@ -68,57 +75,19 @@ class Entry:
         return [(x, fmean(values), min(values), max(values)) for x in shared for values in [[f[x] for f in found]]]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How far one entry's accuracy lies above another's, with a 95 % interval where one can be given."""
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the interval excludes 0, else 0."""
-        if self.low is None or self.high is None:
-            return 0
-        return (self.low > 0) - (self.high < 0)
-
-
 def difference(one: Entry, two: Entry, task: str) -> Difference:
-    """Of accuracy on the test. Paired by subject, as both answered for the same windows.
+    """By how much one accuracy on the test lies above another, over the seeds that both have and the subjects.
 
-    The variance adds what subjects contribute (cluster-robust, of the seeds' mean) and what each method's seeds do; the
-    degrees of freedom of the t interval are Satterthwaite's. With few subjects or seeds it is wide, as it should be.
+    Where they share no seed, they are paired in order: that is as valid, if less sharp. Raises `UserError` where they
+    share no test subject.
     """
-    ours, theirs = one.scores(task), two.scores(task)
-    mean = fmean(s.accuracy or 0.0 for s in ours) - fmean(s.accuracy or 0.0 for s in theirs)
-    parts = [
-        (variance(v) / len(v), len(v) - 1) for side in (ours, theirs) if len(v := [s.accuracy or 0.0 for s in side]) > 1
-    ]
-    subjects = [name for name in ours[0].subjects if all(name in s.subjects for s in (*ours, *theirs))]
-    if len(subjects) > 1:
-        weights = [ours[0].subjects[name].n for name in subjects]
-        gaps = [_of_subject(ours, name) - _of_subject(theirs, name) for name in subjects]
-        centre = sum(w * g for w, g in zip(weights, gaps, strict=True)) / sum(weights)
-        spread = sum((w * (g - centre)) ** 2 for w, g in zip(weights, gaps, strict=True)) / sum(weights) ** 2
-        parts.append((spread * len(subjects) / (len(subjects) - 1), len(subjects) - 1))
-    if not parts:
-        return Difference(mean)
-    total = sum(v for v, _ in parts)
-    if not total:
-        return Difference(mean, mean, mean)
-    half = _t(total**2 / sum(v**2 / df for v, df in parts)) * math.sqrt(total)
-    return Difference(mean, mean - half, mean + half)
-
-
-def _of_subject(scores: Sequence[Scores], name: str) -> float:
-    return fmean(s.subjects[name].accuracy or 0.0 for s in scores)
-
-
-def _t(freedom: float) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, freedom))
+    ours, theirs = ({seed: s.counts for seed, s in e.by_seed(task).items()} for e in (one, two))
+    if not ours.keys() & theirs.keys():
+        ours, theirs = (dict(enumerate(counts.values())) for counts in (ours, theirs))
+    found = paired(ours, theirs)
+    if found is None:
+        raise UserError(f"{one.name} and {two.name} have no test subject in common on {task}, so they do not compare")
+    return found
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def assess(logits: Mapping[str, Tensor], table: Table, tasks: Sequence[Task]) ->
             "labels": list(task.labels) or [str(c) for c in range(task.classes or 0)],
             "confusion": whole.confusion.tolist(),
             "subjects": {s: {k: one[k] for k in ("n", "accuracy", "macro_f1")} for s, one in each.items() if one["n"]},
-            "interval": metrics.bootstrap(groups),
+            "interval": metrics.intervals(groups),
         }
     return assessed
 

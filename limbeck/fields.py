@@ -14,7 +14,7 @@ from limbeck.recipes import RECIPES
 
 def kinds() -> dict[str, type[SensorData]]:
     """Every kind of recordings that some recipe can be given, by name."""
-    annotations = [recipe.model_fields["data"].annotation for recipe in RECIPES.values()]
+    annotations: list[Any] = [recipe.model_fields["data"].annotation for recipe in RECIPES.values()]
     return {cls.kind: cls for annotation in annotations for cls in choices(annotation) if issubclass(cls, SensorData)}
 
 

@@ -147,12 +147,10 @@ def _subjects(group: Group) -> Panel:
 
 def subject_accuracy(entry: Entry, task: str) -> dict[str, float]:
     """Test accuracy by subject, mean over seeds."""
-    scores = entry.scores(task)
     found: dict[str, list[float]] = {}
-    for score in scores:
-        for name, one in score.subjects.items():
-            if one.accuracy is not None:
-                found.setdefault(name, []).append(one.accuracy)
+    for scores in entry.scores(task):
+        for name, (_, accuracy) in scores.counts.items():
+            found.setdefault(name, []).append(accuracy)
     return {name: fmean(values) for name, values in found.items()}
 
 

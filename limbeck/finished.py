@@ -36,6 +36,11 @@ class Scores(Stats):
     subjects: dict[str, Stats]
     interval: dict[str, tuple[float, float] | None] | None = None
 
+    @property
+    def counts(self) -> dict[str, tuple[int, float]]:
+        """Windows and accuracy by subject."""
+        return {name: (s.n, s.accuracy) for name, s in self.subjects.items() if s.accuracy is not None}
+
 
 class Model(BaseModel):
     """One scored model; `nodes` where it is made of trees and has no parameters."""
@@ -79,6 +84,11 @@ class Finished:
         return str(method["kind"] if isinstance(method, Mapping) else method)
 
     @property
+    def seed(self) -> Any:
+        """What its randomness came from; None where the recipe has no plan."""
+        return self.recipe.get("plan", {}).get("seed")
+
+    @property
     def rule(self) -> str:
         """What chose the snapshot that was kept."""
         return f"best mean validation {self.recipe.get('select', 'score').replace('_', '-')}"
@@ -102,12 +112,16 @@ def load(at: Path) -> Finished:
         )
     recipe, environment, splits, card = (_json(at / name) for name in FILES[:4])
     rows = [row for stage in stages for row in _rows(stage / "metrics.jsonl")]
+    return Finished(at, recipe, environment, splits, card, rows, load_scores(at))
+
+
+def load_scores(at: Path) -> Scored:
+    """The scores alone. Raises `UserError` where they cannot be read."""
     try:
-        scored = Scored.model_validate(_json(at / "scores.json"))
+        return Scored.model_validate(_json(at / "scores.json"))
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{at / 'scores.json'}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    return Finished(at, recipe, environment, splits, card, rows, scored)
 
 
 def _stages(at: Path) -> list[Path]:

@@ -94,9 +94,10 @@ class _Loop:
             self.observer.ends()
         if process.rank() == 0:
             finish(self.at, self.steps, self.best_step, self.best)
-        if self.asked_to_stop:  # by a signal that came with the last step; what was to follow must not begin
-            raise Interrupted(f"stopped after the last step of {self.at}; all is saved")
         process.from_leader(None)  # the others read what it wrote
+        # A signal that came with the last step, to any of them: what was to follow must not begin.
+        if process.anywhere(self.asked_to_stop):
+            raise Interrupted(f"stopped after the last step of {self.at}; all is saved")
 
     def advance(self, model: nn.Module) -> None:
         """One optimiser step. Order, dropout and augmentation are functions of (seed, step)."""
@@ -133,8 +134,8 @@ class _Loop:
         """Says which term it was."""
         bad = [name for name, value in zip(self.names, logged[1:].tolist(), strict=True) if not math.isfinite(value)]
         return UserError(
-            f"the loss is not finite at step {self.step + 1}, in {', '.join(bad) or 'the sum'}; the last good "
-            f"state is kept in {self.at}. Look at the inputs (limbeck data check), or lower plan.optimiser.lr"
+            f"the loss is not finite at step {self.step + 1}, in {', '.join(bad) or 'the sum'}; "
+            f"{self.at} keeps the last checkpoint. Look at the inputs (limbeck data check), or lower plan.optimiser.lr"
         )
 
     def log(self) -> None:

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from limbeck import process
 from limbeck.config import Spec
 from limbeck.schedule import Constant, Cosine, Linear, Steps
 
@@ -88,5 +89,5 @@ class Plan(Spec):
         return self.steps or max(1, round(self.epochs * self.epoch(samples)))
 
     def epoch(self, samples: int) -> int:
-        """Optimiser steps of one pass, the last and smaller batch counted."""
-        return -(-samples // self.batch)
+        """Optimiser steps of one pass."""
+        return process.batches(samples, self.batch)

@@ -69,6 +69,13 @@ def joined() -> Iterator[None]:
         dist.destroy_process_group()
 
 
+def batches(samples: int, batch: int) -> int:
+    """Batches of one pass. The last one is smaller, and left out of the pass where it would be too small for statistics
+    over it: fewer than two samples a process."""
+    whole, rest = divmod(samples, batch)
+    return whole + (rest >= 2 * world()) or 1
+
+
 def fold(seed: int, *keys: int | str) -> int:
     """A seed for one purpose, as `fold(seed, "order", epoch)`: the same in every process and in every run."""
     text = "/".join(map(str, (seed, *keys))).encode()

@@ -7,10 +7,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from limbeck import cite
-from limbeck.compare import LEAK, Entry, Estimate, Group, groups
+from limbeck.compare import LEAK, Entry, Group, groups
 from limbeck.errors import UserError
 from limbeck.figures import figures
 from limbeck.finished import Finished, leaves, load, text
+from limbeck.statistics import Estimate
 from limbeck.verdict import bounds, cautions, percent, verdict
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _about(run: Finished) -> dict[str, Any]:
     return {
         "name": run.at.name,
         "method": run.method,
-        "seed": run.recipe.get("plan", {}).get("seed", "–"),
+        "seed": "–" if run.seed is None else run.seed,
         "started": run.environment.get("started", "–"),
         "seconds": run.environment.get("seconds"),
         "kept": f"{'; '.join(kept)} ({run.rule})",

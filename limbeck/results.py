@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from limbeck import checkpoint, metrics
-from limbeck.finished import STUDENT, Model, Scores
+from limbeck.compare import distinct, estimate
+from limbeck.finished import STUDENT, Model, Scores, load_scores
 from limbeck.grid import SEED, VARIANT, Labels, label_of
-from limbeck.statistics import Counts, Difference, Estimate, accuracy, over_seeds, paired
+from limbeck.statistics import Counts, Difference, Estimate, paired
 from limbeck.workers import finished
 
 REPEATS = (SEED, "split.seed", "split.fold")
@@ -45,11 +46,6 @@ class Run:
     scores: Scores
     trained: bool
     leaky: bool
-
-    @property
-    def subjects(self) -> dict[str, tuple[int, float]]:
-        """Windows and accuracy by subject."""
-        return {name: (s.n, s.accuracy) for name, s in self.scores.subjects.items() if s.accuracy is not None}
 
 
 Runs = Mapping[tuple[str, ...], Run]
@@ -89,8 +85,7 @@ def results(out: Path) -> list[Result]:
         about, card = checkpoint.read_json(at / "splits.json"), checkpoint.read_json(at / "data.json")
         labels = {"data": str(card["name"]), "split": str(about["split"]["kind"])} | labels
         labels["split"] += LEAKY if about["leaky"] else ""
-        models = checkpoint.read_json(at / "scores.json")["models"]
-        found.append(Result(cell, labels, about["leaky"], {k: Model.model_validate(m) for k, m in models.items()}))
+        found.append(Result(cell, labels, about["leaky"], load_scores(at).models))
     return found
 
 
@@ -151,32 +146,36 @@ def _untrained_once(entries: Mapping[Key, Runs]) -> dict[Key, Runs]:
     return kept
 
 
-def pools(runs: Runs) -> dict[tuple[str, ...], list[Run]]:
-    """Runs whose scores are one together: the folds of a seed where none share a test subject; else each alone."""
-    seeds: dict[tuple[str, ...], list[Run]] = {}
+def pools(runs: Runs) -> dict[tuple[str, ...], Scores]:
+    """The scores of each seed: of its folds together where none share a test subject; else of each fold."""
+    seeds: dict[tuple[str, ...], list[Scores]] = {}
     for (*seed, _), run in runs.items():
-        seeds.setdefault(tuple(seed), []).append(run)
-    apart = all(
-        len([s for r in p for s in r.subjects]) == len({s for r in p for s in r.subjects}) for p in seeds.values()
+        seeds.setdefault(tuple(seed), []).append(run.scores)
+    apart = all(sum(len(s.counts) for s in p) == len({name for s in p for name in s.counts}) for p in seeds.values())
+    return {k: _pooled(p) for k, p in seeds.items()} if apart else {key: run.scores for key, run in runs.items()}
+
+
+def _pooled(folds: Sequence[Scores]) -> Scores:
+    """As if of one test; without what cannot be told from the folds' confusions and subjects."""
+    if len(folds) == 1:
+        return folds[0]
+    confusion = np.sum([s.confusion for s in folds], axis=0)
+    return Scores(
+        n=int(confusion.sum()),
+        accuracy=float(np.trace(confusion) / confusion.sum()),
+        macro_f1=float(np.nanmean(metrics.f1(confusion))),
+        confusion=confusion.tolist(),
+        labels=folds[0].labels,
+        subjects={name: stats for s in folds for name, stats in s.subjects.items()},
     )
-    return seeds if apart else {key: [run] for key, run in runs.items()}
 
 
 def counts(runs: Runs) -> Counts:
     """Windows and accuracy by pool and subject."""
-    return {key: {k: v for run in pool for k, v in run.subjects.items()} for key, pool in pools(runs).items()}
+    return {key: scores.counts for key, scores in pools(runs).items()}
 
 
 def _row(key: Key, runs: Runs, reference: str | None, gap: Difference | None) -> Row:
-    pooled = list(pools(runs).values())
-    shares = [sum(r.scores.n * (r.scores.accuracy or 0.0) for r in p) / sum(r.scores.n for r in p) for p in pooled]
-    f1s = [float(np.nanmean(metrics.f1(np.sum([r.scores.confusion for r in p], axis=0)))) for p in pooled]
-    untrained = not any(run.trained for run in runs.values())
-    if len(pooled) == 1 or (untrained and len({*shares}) == len({*f1s}) == 1):
-        first = next(iter(counts(runs).values()))
-        # Macro-F1 cannot be drawn again from what is kept by subject; its interval was made when the run was scored.
-        bounds = (pooled[0][0].scores.interval or {}).get("macro_f1") if len(pooled[0]) == 1 else None
-        estimates = accuracy({0: first}), Estimate(f1s[0], *bounds, "subjects") if bounds else Estimate(f1s[0])
-    else:
-        estimates = over_seeds(shares), over_seeds(f1s)
-    return Row(key, len(runs), any(run.leaky for run in runs.values()), *estimates, reference, gap)
+    scores = distinct([*pools(runs).values()], any(run.trained for run in runs.values()))
+    leaky = any(run.leaky for run in runs.values())
+    return Row(key, len(runs), leaky, estimate(scores, "accuracy"), estimate(scores, "macro_f1"), reference, gap)

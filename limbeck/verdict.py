@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from limbeck.charts import signed
-from limbeck.compare import LEAK, Difference, Entry, Estimate, Group, difference, plain
+from limbeck.compare import LEAK, Entry, Group, difference, plain
+from limbeck.statistics import Difference, Estimate
 
 FEW = 5
 """Fewer test subjects than this are too few to speak for people at large."""
@@ -82,7 +83,8 @@ def _conclusion(lead: Entry, other: Entry | None, gaps: dict[str, Difference]) -
         if distils
         else (lead.name, "is better", "is worse", f"no difference to {other.name} is shown")
     )
-    better, worse, unsure = ([t for t, g in gaps.items() if g.sign == sign] for sign in (1, -1, 0))
+    better, worse = ([t for t, g in gaps.items() if g.verdict == v] for v in ("better", "worse"))
+    unsure = [t for t in gaps if t not in (*better, *worse)]
     if not better and not worse:
         return f"{none} here"
     if not unsure and not (better and worse):
@@ -95,7 +97,7 @@ def _trees(group: Group, lead: Entry, tasks: Sequence[str]) -> str:
     """The classical baseline is named where it scores higher, with whether that is shown: it is worth knowing first."""
     for entry in (e for e in group.entries if e.size.parameters is None):
         gaps = {t: difference(entry, lead, t) for t in tasks if entry.scores(t)}
-        ahead = [f"{t} by {percent(g.mean)}" for t, g in gaps.items() if g.sign > 0]
+        ahead = [f"{t} by {percent(g.mean)}" for t, g in gaps.items() if g.verdict == "better"]
         if ahead:
             return f"; {entry.name} do better on {_list(ahead)} points"
         higher = [f"{percent(_accuracy(entry, t).mean)}\u00a0% on {t}" for t, g in gaps.items() if g.mean > UNLIKE]
@@ -123,9 +125,14 @@ def cautions(group: Group) -> list[str]:
     if subjects < FEW:
         count = "One subject is" if subjects == 1 else f"Only {subjects} subjects are"
         said.append(f"{count} in the test; another draw may look different.")
-    single = [e.name for e in group.students if len(e.runs) == 1]
+    single = [e.name for e in group.students if len(e.seeds) == 1]
     if single:
         said.append(f"One seed of {_list(single)}: the luck of training is not in its intervals.")
+    again = [e.name for e in group.students if len(e.seeds) < len(e.runs)]
+    if again:
+        said.append(f"Several runs of {_list(again)} have one seed: the last of them counts.")
+    if len({frozenset(e.seeds) for e in group.students}) > 1:
+        said.append("Not all methods were run with the same seeds: a difference is over those that both have, if any.")
     rules = {run.rule for run in group.runs}
     if len(rules) > 1:
         said.append(f"Snapshots were selected by different rules ({'; '.join(sorted(rules))}): not a fair comparison.")

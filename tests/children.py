@@ -159,18 +159,22 @@ def whole_fit(where: Path) -> dict[str, Any]:
 class StopsOne(Observer):
     """Asks the second process alone to stop."""
 
+    def __init__(self, at: int) -> None:
+        self.at = at
+
     def stepped(self, step: int) -> None:
-        if step == 7 and process.rank() == 1:
+        if step == self.at and process.rank() == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
 
 def stopped_fit(where: Path) -> dict[str, Any]:
     """A run together that is asked to stop and goes on, beside one that is not."""
     fit(smooth_run(), where / "whole")
-    said = ""
-    try:
-        fit(smooth_run(), where / "cut", [StopsOne()])
-    except Interrupted as stop:
-        said = str(stop)
+    said = []
+    for step in (7, TOGETHER.steps or 0):
+        try:
+            fit(smooth_run(), where / "cut", [StopsOne(step)])
+        except Interrupted as stop:
+            said.append(str(stop))
     fit(smooth_run(), where / "cut")
     return {"said": said}

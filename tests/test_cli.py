@@ -43,7 +43,14 @@ def test_help_of_each_verb_fits_a_screen_and_shows_an_example(
 
 
 def test_help_does_not_import_torch() -> None:
-    code = "import sys; sys.argv = ['limbeck', '--help']\nfrom limbeck.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+    code = """import sys
+sys.argv = ["limbeck", "--help"]
+from limbeck.cli import main
+try:
+    main()
+finally:
+    assert "torch" not in sys.modules
+"""
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
@@ -92,7 +99,7 @@ BAD = {
         f"train smooth-distill {OWN} --data.root absent --split.test_subjects odd --split.valid_subjects s1",
         ["activity", "'jump'", "--absent accept"]),
     "a loss that is not finite": (
-        f"train smooth-distill {OWN} --data.root own --plan.optimiser.lr 1e30".replace("steps 2", "steps 20"), ["not finite", "activity", "lr"]),
+        f"train smooth-distill {OWN}0 --data.root own --plan.optimiser.lr 1e30", ["not finite", "activity", "lr"]),
     "a folder that cannot be written": ("train smooth-distill --data wearable --out file/run", ["file/run"]),
     "a run folder that is none": ("resume own", ["own", "recipe.json"]),
     "a report of nothing": ("report", ["limbeck report runs/a"]),
@@ -127,7 +134,8 @@ def test_bad_input_ends_with_one_clear_line_and_code_2(
 ) -> None:
     monkeypatch.chdir(place)
     words, expected = BAD[case]
-    assert limbeck(words + (f" --out out-{list(BAD).index(case)}" if words.startswith("train") and "--out" not in words else "")) == 2
+    out = f"out-{list(BAD).index(case)}"
+    assert limbeck(words + (f" --out {out}" if words.startswith("train") and "--out" not in words else "")) == 2
     said = capsys.readouterr().err
     line = next(line for line in said.splitlines() if line.startswith("error:"))
     assert "Traceback" not in said
@@ -136,7 +144,7 @@ def test_bad_input_ends_with_one_clear_line_and_code_2(
         assert word in line
     assert not list(place.rglob("*.tmp"))
     if case != "a loss that is not finite":
-        assert not list(place.glob(f"out-{list(BAD).index(case)}"))
+        assert not (place / out).exists()
 
 
 def test_debug_shows_where_it_went_wrong(limbeck: Limbeck, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,14 +181,15 @@ def test_predict_export_and_report_of_a_run(
     signal = np.random.default_rng(0).normal(size=(450, len(channels))) + 5
     rows = "\n".join(f"{i / 50}," + ",".join(f"{v:.3f}" for v in row) for i, row in enumerate(signal))
     (tmp_path / "walk.csv").write_text("time," + ",".join(channels) + "\n" + rows + "\n")
-    assert limbeck(f"predict {trained} {tmp_path / 'walk.csv'} --out {tmp_path / 'labels.csv'} --plot {tmp_path / 'p.png'}") == 0
-    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    walk, labels, edge = (tmp_path / name for name in ("walk.csv", "labels.csv", "edge.csv"))
+    assert limbeck(f"predict {trained} {walk} --out {labels} --plot {tmp_path / 'p.png'}") == 0
+    lines = labels.read_text().splitlines()
     assert "activity" in lines[0]
     assert len(lines) == 1 + 450 // 100
     assert (tmp_path / "p.png").stat().st_size > 5000
     assert limbeck(f"export {trained}") == 0
-    assert limbeck(f"predict {trained / 'export' / 'student.onnx'} {tmp_path / 'walk.csv'} --out {tmp_path / 'edge.csv'}") == 0
-    assert [r.split(",")[2] for r in (tmp_path / "edge.csv").read_text().splitlines()] == [r.split(",")[2] for r in lines]
+    assert limbeck(f"predict {trained / 'export' / 'student.onnx'} {walk} --out {edge}") == 0
+    assert [r.split(",")[2] for r in edge.read_text().splitlines()] == [r.split(",")[2] for r in lines]
     assert limbeck(f"report {trained} --out {tmp_path / 'page.html'}") == 0
     assert "<svg" in (tmp_path / "page.html").read_text()
 

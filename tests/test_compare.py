@@ -1,4 +1,4 @@
-"""Means, intervals and differences against SciPy; grouping by data and split; names of methods."""
+"""Means, intervals and differences against SciPy and the study's; grouping by data and split; names of methods."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ from scipy import stats
 
 from limbeck.compare import Group, difference, groups, plain
 from limbeck.finished import load
+from limbeck.results import summarise
 from tests.fake_runs import LEAKY_SPLIT, SUBJECT_SPLIT, family, write_run
 
 
@@ -29,14 +30,20 @@ def test_several_seeds_are_one_row_with_the_t_interval_of_their_mean(tmp_path: P
     assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 3, np.mean(values), stats.sem(values)))
 
 
-def test_one_seed_has_the_bootstrap_interval_over_subjects(tmp_path: Path) -> None:
+def test_one_seed_has_the_interval_over_subjects(tmp_path: Path) -> None:
     (group,) = compared(write_run(tmp_path / "a"))
     scores = group.entries[0].scores("exercise")[0]
     found = group.entries[0].estimate("exercise", "accuracy")
     assert found is not None
     assert found.over == "subjects"
+    # All subjects have as many windows here.
+    values = [s.accuracy for s in scores.subjects.values()]
+    expected = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.002)
+    found = group.entries[0].estimate("exercise", "macro_f1")
+    assert found is not None
     assert scores.interval is not None
-    assert (found.low, found.high) == scores.interval["accuracy"]
+    assert (found.low, found.high) == scores.interval["macro_f1"]
 
 
 def test_one_seed_and_one_subject_have_no_interval(tmp_path: Path) -> None:
@@ -47,35 +54,59 @@ def test_one_seed_and_one_subject_have_no_interval(tmp_path: Path) -> None:
     assert found is not None
     assert (found.low, found.over) == (None, "")
     gap = difference(group.students[0], group.students[1], "exercise")
-    assert (gap.low, gap.sign) == (None, 0)
+    assert (gap.low, gap.verdict) == (None, "no difference shown")
 
 
 def test_a_difference_of_single_seeds_is_the_paired_t_interval_over_subjects(tmp_path: Path) -> None:
     (group,) = compared(write_run(tmp_path / "a"), write_run(tmp_path / "b", "hard-sharing"))
     one, two = group.students
     ours, theirs = ([s.accuracy for s in e.scores("exercise")[0].subjects.values()] for e in (one, two))
-    # All subjects have as many windows here, so the cluster-robust interval is the plain paired one.
     expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
     gap = difference(one, two, "exercise")
-    assert (gap.low, gap.high) == pytest.approx((expected.low, expected.high))
+    assert (gap.low, gap.high) == pytest.approx((expected.low, expected.high), abs=0.002)
 
 
-def test_a_difference_without_subjects_is_welchs_interval_over_seeds(tmp_path: Path) -> None:
-    folders = [
-        write_run(tmp_path / f"{m}{s}", m, s, subjects=["1600"]) for m in ("smooth-distill", "sdd") for s in range(4)
-    ]
-    (group,) = compared(*folders)
+@pytest.mark.parametrize("apart", [0, 4])
+def test_a_difference_on_one_subject_is_the_paired_t_interval_over_seeds(tmp_path: Path, apart: int) -> None:
+    ours = [write_run(tmp_path / f"a{s}", "smooth-distill", s, subjects=["1600"]) for s in range(4)]
+    # Seeds that are not the same are paired in order.
+    theirs = [write_run(tmp_path / f"b{s}", "sdd", s + apart, subjects=["1600"]) for s in range(4)]
+    (group,) = compared(*ours, *theirs)
     one, two = group.students
-    ours, theirs = ([s.accuracy for s in e.scores("exercise")] for e in (one, two))
-    expected = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    values = ([s.accuracy for s in e.scores("exercise")] for e in (one, two))
+    expected = stats.ttest_rel(*values).confidence_interval(0.95)
     gap = difference(one, two, "exercise")
-    assert (gap.low, gap.high) == pytest.approx((expected.low, expected.high))
+    assert (gap.low, gap.high) == pytest.approx((expected.low, expected.high), abs=0.005)
+    assert gap.over == "seeds"
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_report_and_the_table_of_a_study_say_the_same(tmp_path: Path, seeds: int) -> None:
+    cells = {f"{m} {s}": {"method": m, "seed": str(s)} for m in ("smooth-distill", "sdd") for s in range(seeds)}
+    runs = [write_run(tmp_path / "cells" / k, v["method"], int(v["seed"]), trees=0.6) for k, v in cells.items()]
+    (tmp_path / "cells.json").write_text(json.dumps(cells))
+    (tmp_path / "study.json").write_text(json.dumps({"compare": "method", "reference": "sdd"}))
+    (group,) = compared(*runs)
+    reference = next(e for e in group.students if e.method == "sdd")
+    entries = {(e.method, e.model): e for e in group.entries}
+    rows = summarise(tmp_path)
+    assert len(rows) == 2 * len(group.entries) == 8
+    for row in rows:
+        entry, task = entries[row.key.name or row.key.model, row.key.model], row.key.task
+        assert row.accuracy == entry.estimate(task, "accuracy")
+        assert row.macro_f1 == entry.estimate(task, "macro_f1")
+        assert row.difference == (None if entry is reference else difference(entry, reference, task))
+
+
+def test_runs_of_one_seed_are_not_counted_as_two(tmp_path: Path) -> None:
+    (group,) = compared(write_run(tmp_path / "a"), write_run(tmp_path / "b", skills={"exercise": 0.5, "device": 0.5}))
+    assert group.entries[0].scores("exercise") == [group.runs[1].scored.models["student"].parts["test"]["exercise"]]
 
 
 def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
     (group,) = compared(write_run(tmp_path / "a"))
     gap = difference(group.entries[0], group.entries[0], "device")
-    assert (gap.mean, gap.sign) == (0, 0)
+    assert (gap.mean, gap.low, gap.high) == (0, 0, 0)
 
 
 def test_subjects_count_by_their_windows(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.compare import LEAK, Group, groups
 from limbeck.finished import load
-from limbeck.verdict import cautions, reference, verdict
+from limbeck.verdict import bounds, cautions, reference, verdict
 from tests.fake_runs import LEAKY_SPLIT, write_run
 
 
@@ -61,12 +61,11 @@ def test_trees_that_score_higher_without_proof_are_named_as_that(tmp_path: Path)
 
 
 def test_a_score_is_given_with_its_interval(tmp_path: Path) -> None:
-    said = verdict(group(tmp_path, {"exercise": 0.7}, {"exercise": 0.7}))
-    scores = json.loads((tmp_path / "ours" / "scores.json").read_text())["models"]["student"]["parts"]["test"][
-        "exercise"
-    ]
-    low, high = scores["interval"]["accuracy"]
-    assert f"{100 * scores['accuracy']:.1f}\u00a0% ({100 * low:.1f}–{100 * high:.1f}) on exercise" in said
+    found = group(tmp_path, {"exercise": 0.7}, {"exercise": 0.7})
+    estimate = found.entries[0].estimate("exercise", "accuracy")
+    assert estimate is not None
+    assert estimate.low is not None
+    assert f"{100 * estimate.mean:.1f}\u00a0% ({bounds(estimate)}) on exercise" in verdict(found)
 
 
 def test_without_a_baseline_it_says_that_nothing_can_be_said(tmp_path: Path) -> None:
@@ -100,6 +99,16 @@ def test_few_subjects_one_seed_and_missing_classes_are_cautioned_against(tmp_pat
     assert "No training window has catch (exercise)" in said
     assert "Only 2 subjects are in the test" in said
     assert "One seed of smooth-distill" in said
+
+
+def test_seeds_that_do_not_match_are_cautioned_against(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / str(s), seed=s) for s in (0, 1)]
+    folders += [write_run(tmp_path / name, "hard-sharing") for name in "ab"]
+    said = " ".join(cautions(groups([load(at) for at in folders])[0]))
+    assert "Several runs of hard-sharing have one seed" in said
+    assert "One seed of hard-sharing" in said
+    assert "Not all methods were run with the same seeds" in said
+    assert "Not all methods" not in " ".join(cautions(groups([load(folders[0]), load(folders[2])])[0]))
 
 
 def test_methods_kept_by_other_rules_or_trained_longer_are_cautioned_against(tmp_path: Path) -> None:

@@ -248,12 +248,13 @@ def concat(tables: Sequence[Table]) -> Table:
 class Order:
     """Which rows make the batch of a step: a fresh permutation each epoch, as a function of (seed, step) alone.
 
-    The last batch of an epoch is smaller where the rows do not divide; each process takes its share of a batch.
+    The last batch of an epoch is smaller where the rows do not divide (`process.batches`); each process takes its share
+    of a batch.
     """
 
     def __init__(self, rows: int, batch: int, seed: int) -> None:
         self.rows, self.batch, self.seed = rows, batch, seed
-        self.per_epoch = -(-rows // batch)
+        self.per_epoch = process.batches(rows, batch)
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
     def at(self, step: int) -> Tensor:

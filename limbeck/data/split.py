@@ -1,6 +1,6 @@
 """Splits into train, validation and test, by provenance; and the audit that looks for what they share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -38,6 +38,7 @@ def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
     report["shared subjects"] = {
         f"{a} and {b}": sorted(set(report[a]["subjects"]) & set(report[b]["subjects"])) for a, b in pairs
     }
+    report["overlapping windows"] = {f"{a} and {b}": _overlaps(parts[a], parts[b]) for a, b in pairs}
     report["classes absent from training"] = {
         task.name: [
             task.labels[c] if task.labels else str(c)
@@ -49,6 +50,28 @@ def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
         if task.classes
     }
     return report
+
+
+def _overlaps(one: Table, two: Table) -> int:
+    """How many windows of `two` share samples of a recording with a window of `one`; 0 where tables do not say when."""
+    if not {"session", "start"} <= one.meta.keys() or not {"window", "rate"} <= one.card.keys():
+        return 0
+    length = one.card["window"] / one.card["rate"]
+    known: dict[tuple[str, str], list[float]] = {}
+    for subject, session, start in _where(one):
+        known.setdefault((subject, session), []).append(start)
+    starts = {where: np.sort(values) for where, values in known.items()}
+    count = 0
+    for subject, session, start in _where(two):
+        near = starts.get((subject, session), np.empty(0))
+        first = np.searchsorted(near, start - length, side="right")
+        count += int(first < len(near) and near[first] < start + length)
+    return count
+
+
+def _where(table: Table) -> Iterator[tuple[str, str, float]]:
+    columns = (table.meta[name].tolist() for name in ("subject", "session", "start"))
+    return zip(*columns, strict=True)
 
 
 def _made(table: Table, train: Names, valid: Names, test: Names) -> Split:

@@ -7,6 +7,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
+from limbeck.checkpoint import sha256
 from limbeck.config import parse
 from limbeck.errors import UserError, unknown
 from limbeck.models.heads import Model, MultiTask, Normalise, Several
@@ -39,6 +40,13 @@ def task_from(plain: dict[str, Any]) -> Task:
     return Task(plain["name"], plain["classes"], tuple(plain["labels"]), span, plain.get("unit", ""))
 
 
+def _sound(weights: Path) -> None:
+    """Raises `UserError` where a finished run's weights are not those that it kept."""
+    marker = weights.parent.parent / "finished.json"
+    if marker.is_file() and sha256(weights) != json.loads(marker.read_text())["sha256"].get(weights.name):
+        raise UserError(f"{weights} is damaged: its hash is not the one in {marker}")
+
+
 def load(folder: Path, which: str = "student") -> tuple[nn.Module, tuple[Task, ...]]:
     """The trained model of a folder that `fit` kept, in evaluation mode, and its tasks.
 
@@ -55,6 +63,7 @@ def load(folder: Path, which: str = "student") -> tuple[nn.Module, tuple[Task, .
     if not weights.is_file():
         known = sorted(f.stem for f in folder.glob("*.safetensors"))
         raise unknown(f"model in {folder}:", which, known)
+    _sound(weights)
     tasks = tuple(map(task_from, about["tasks"]))
     model = parse(KINDS[about["spec"]["kind"]], about["spec"]).build(tasks, about["shape"])
     model.load_state_dict(load_file(weights))

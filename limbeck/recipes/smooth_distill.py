@@ -103,7 +103,7 @@ class SmoothDistill(Recipe):
             ]
             student = self.build(split, tasks)
             seen: Teacher = Frozen(teacher)
-            if not self.augment:
+            if not self.augment and not isinstance(self.how, Feature):
                 seen = evaluate.remember(seen, split.train)
             objective = self.objective(tasks, ORACLE, student.width)
             learnt = place.fit(self.prepare(split, tasks, Distiller(student, {ORACLE: seen}, self.views(objective))))

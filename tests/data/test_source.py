@@ -175,9 +175,13 @@ def test_a_table_on_its_device_is_itself() -> None:
 
 @given(st.integers(1, 200), st.integers(1, 64), st.integers(0, 9), st.integers(0, 5))
 def test_an_epoch_is_a_permutation_in_full_batches_but_the_last(rows: int, batch: int, seed: int, epoch: int) -> None:
+    """A last batch of one row is left out: statistics over a batch need two."""
     order = Order(rows, batch, seed)
     parts = [order.at(epoch * order.per_epoch + i) for i in range(order.per_epoch)]
-    assert sorted(torch.cat(parts).tolist()) == list(range(rows))
+    lone = rows % batch == 1 and rows > batch > 1
+    seen = torch.cat(parts).tolist()
+    assert set(seen) <= set(range(rows))
+    assert len(set(seen)) == len(seen) == rows - lone
     assert all(len(p) == batch for p in parts[:-1])
     assert 1 <= len(parts[-1]) <= batch
 
