@@ -79,11 +79,12 @@ class Recipe(Spec, ABC):
         """The selection rule."""
         return mean_accuracy if self.select == "accuracy" else mean_f1
 
-    def run(self, at: Path, observers: Sequence[Observer] = (), shared: Path | None = None) -> Models:
+    def run(self, at: Path | str, observers: Sequence[Observer] = (), shared: Path | None = None) -> Models:
         """Trains and scores into a folder; a cut run goes on, a finished one is only loaded.
 
         Raises `UserError` where the folder holds other values, is in use, or cannot be written.
         """
+        at = Path(at)
         with _opened(at, self):
             started = time.time()
             table = self.data.load()
