@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limbeck.batch import Batch
 from limbeck.config import Spec
+from limbeck.errors import UserError
 
 
 class Augment(Spec):
@@ -28,7 +29,7 @@ class Augment(Spec):
         return bool(self.rotation or self.scale or self.jitter)
 
     def __call__(self, batch: Batch) -> Batch:
-        """A batch whose `imu` windows `(B, M, L)` are changed. Raises `ValueError` where M is no multiple of 3 and they
+        """A batch whose `imu` windows `(B, M, L)` are changed. Raises `UserError` where M is no multiple of 3 and they
         are to rotate."""
         x = batch.inputs["imu"]
         if self.rotation:
@@ -43,7 +44,10 @@ class Augment(Spec):
 def rotate(x: Tensor, rotations: Tensor) -> Tensor:
     """Windows `(B, M, L)` of M / 3 tri-axial sensors, turned by rotation matrices `(B, 3, 3)`."""
     if x.shape[1] % 3:
-        raise ValueError(f"only tri-axial sensors can be rotated, not {x.shape[1]} channels")
+        raise UserError(
+            f"augment.rotation turns tri-axial sensors, whose channels come in threes, not {x.shape[1]} channels; "
+            "give --augment.rotation 0"
+        )
     turned = rotations.unsqueeze(1) @ x.reshape(len(x), -1, 3, x.shape[2])
     return turned.reshape(x.shape)
 

@@ -1,5 +1,6 @@
 """The command line. Torch is imported by the verbs that need it, so that help is instant."""
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -19,7 +20,8 @@ app = App(name="limbeck", help="Distils recordings and teachers into one small m
           version_flags=["--version"])  # fmt: skip
 data = App(name="data", help="Look at recordings before training on them.")
 app.command(data)
-console, errors = Console(), Console(stderr=True)
+console = Console()
+errors = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
             fields(words[1])
         else:
             app(words, exit_on_error=False, print_error=False)
-    except (UserError, CycloptsError) as error:
+    except (UserError, CycloptsError, OSError) as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
         errors.print(f"[red]error:[/] {_line(error)}", highlight=False, soft_wrap=True)
@@ -57,7 +59,10 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
     """
     from limbeck.demo import demo as run
 
-    run(out, seed, console)
+    try:
+        run(out, seed, console)
+    except Interrupted as stopped:
+        raise Interrupted(f"{stopped}. To go on: limbeck demo --out {out} --seed {seed}") from None
 
 
 @app.command
@@ -82,7 +87,7 @@ def train(
     from limbeck import process, recipes
     from limbeck.config import arguments, digest
 
-    made = recipes.make(recipe, arguments(fields), preset)
+    made = recipes.make(recipe, arguments(fields), preset=preset)
     at = out or Path("runs") / f"{recipe}-{digest(made)[:8]}"
     with process.joined():
         _run(made, at, tensorboard)

@@ -19,13 +19,14 @@ def distinct(scores: Sequence[Scores], trained: bool) -> list[Scores]:
 
 
 def estimate(scores: Sequence[Scores], metric: str) -> Estimate:
-    """The mean of a score over seeds; of one alone, with an interval over its subjects, where it can have one."""
+    """The mean of a score over seeds, with an interval over all that can be drawn again: of an accuracy seeds and
+    subjects, of another score the seeds alone, or its subjects where there is one seed."""
+    if metric == "accuracy" and all(s.counts for s in scores):
+        return accuracy({seed: s.counts for seed, s in enumerate(scores)})
     values = [getattr(s, metric) for s in scores]
     if len(values) > 1:
         return over_seeds(values)
-    if metric == "accuracy" and scores[0].counts:
-        return accuracy({0: scores[0].counts})
-    # Macro-F1 cannot be drawn again from what is kept by subject; its interval was made when the run was scored.
+    # What is kept by subject cannot give this score again; its interval was made when the run was scored.
     bounds = (scores[0].interval or {}).get(metric)
     return Estimate(values[0], *bounds, "subjects") if bounds else Estimate(values[0])
 

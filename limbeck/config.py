@@ -78,6 +78,8 @@ def parse(cls: type[S], values: Mapping[str, Any], where: str = "") -> S:
     except ValidationError as error:
         first = error.errors()[0]
         path = where + ".".join(map(str, first["loc"])) if first["loc"] else where.rstrip(".") or cls.kind
+        if first["type"] == "missing":
+            raise UserError(f"{path} is needed: give --{path}") from None
         said = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{path}: {said}" + (f" (given {first['input']!r})" if first["loc"] else "")) from None
 

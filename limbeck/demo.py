@@ -17,7 +17,7 @@ def demo(out: Path, seed: int, console: Console) -> Path:
     student, writes the report and prints the table. Gives the page. What is finished already is not made again."""
     runs = []
     for method in METHODS:
-        recipe = make("smooth-distill", {"method": method, "plan.seed": seed, **SHORT}, "recommended")
+        recipe = make("smooth-distill", {"method": method, "plan.seed": seed, **SHORT}, preset="recommended")
         recipe.run(out / method, [Bar(Console(stderr=True))])
         runs.append(out / method)
     valid = recipe.split.split(recipe.data.load()).valid

@@ -69,7 +69,7 @@ class EdgeModel:
         options.intra_op_num_threads = threads
         self._session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         self.card: Card = json.loads(self._session.get_modelmeta().custom_metadata_map["limbeck"])
-        self.tasks = tuple(map(models.task_from, self.card["tasks"]))
+        self.tasks = tuple(map(Task.from_plain, self.card["tasks"]))
 
     @classmethod
     def open(cls, path: Path, threads: int = 1) -> "EdgeModel":

@@ -134,8 +134,8 @@ class _Loop:
         """Says which term it was."""
         bad = [name for name, value in zip(self.names, logged[1:].tolist(), strict=True) if not math.isfinite(value)]
         return UserError(
-            f"the loss is not finite at step {self.step + 1}, in {', '.join(bad) or 'the sum'}; "
-            f"{self.at} keeps the last checkpoint. Look at the inputs (limbeck data check), or lower plan.optimiser.lr"
+            f"the loss is not finite at step {self.step + 1}, in {', '.join(bad) or 'the sum'}. Look at the "
+            f"inputs (limbeck data check), or lower plan.optimiser.lr; {self.at} keeps what was saved before"
         )
 
     def log(self) -> None:
@@ -179,7 +179,9 @@ class _Loop:
         return found
 
     def save(self) -> None:
-        """A checkpoint of all state."""
+        """A checkpoint of all state. Raises `UserError` rather than keep one that is not finite."""
+        if self.counted and not math.isfinite(sum(self.sums.tolist())):
+            raise self.not_finite(self.sums)
         if process.rank() != 0:
             return
         tensors, plain = checkpoint.flat_optimiser(self.optimiser)

@@ -11,7 +11,7 @@ from limbeck import checkpoint
 from limbeck.config import Spec, differences, digest, dump, override, parse
 from limbeck.errors import UserError, unknown
 from limbeck.finished import leaves, text
-from limbeck.recipe import ANYWHERE, Recipe
+from limbeck.recipe import Recipe, anywhere
 
 VARIANT, SEED, SEED_PATH = "variant", "seed", "plan.seed"
 Labels = dict[str, str]
@@ -26,7 +26,7 @@ class Cell(NamedTuple):
     @property
     def name(self) -> str:
         """The name of its folder: a digest of all that makes the run."""
-        return digest(_anywhere(dump(self.recipe)))
+        return digest(anywhere(dump(self.recipe)))
 
 
 class Axis(NamedTuple):
@@ -141,11 +141,11 @@ def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None
             raise unknown("field in study:", key, known)
     if not isinstance(values.get("recipe"), str) or not isinstance(values.get("base", {}), Mapping):
         raise UserError(f"study {name}: 'recipe' must be the name of a recipe, 'base' field paths with their values")
-    base = recipes.make(values["recipe"], dict(values.get("base", {})))
     rest = {k: v for k, v in values.items() if k not in ("recipe", "base")}
     if "seeds" in paths:
         rest["seeds"] = paths.pop("seeds")
-    study = parse(Study, {"name": name, **rest, "base": override(base, paths)})
+    base = recipes.make(values["recipe"], values.get("base", {}), paths)
+    study = parse(Study, {"name": name, **rest, "base": base})
     for path in paths:
         for varied in sorted(study.varied()):
             if path == varied or path.startswith(f"{varied}."):
@@ -174,7 +174,7 @@ def claim(study: Study, cells: Sequence[Cell], out: Path) -> None:
     path = out / "study.json"
     if path.is_file():
         old, new = checkpoint.read_json(path), plain(study)
-        unlike = differences(old | {"base": _anywhere(old["base"])}, new | {"base": _anywhere(new["base"])})
+        unlike = differences(old | {"base": anywhere(old["base"])}, new | {"base": anywhere(new["base"])})
         if unlike:
             raise UserError(
                 f"{out} holds a study of other values: {unlike[0]}. Choose another --out, or delete that folder"
@@ -182,7 +182,3 @@ def claim(study: Study, cells: Sequence[Cell], out: Path) -> None:
     checkpoint.write_json(out / "cells.json", {cell.name: cell.labels for cell in cells})
     if not path.is_file():
         checkpoint.write_json(path, plain(study))
-
-
-def _anywhere(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {**values, "plan": {k: v for k, v in values["plan"].items() if k not in ANYWHERE}}

@@ -54,6 +54,7 @@ class Objective(nn.Module):
     """A linear combination of terms: closed under `+` and `weight *`, so `a + 0.5 * (b + c)` and `sum(...)` are
     objectives.
 
+    `reads` are the models whose answers are needed, in the order of first use.
     Two terms of one name are refused, since their values could not be told apart in the log.
     """
 
@@ -65,6 +66,7 @@ class Objective(nn.Module):
         if twice:
             raise ValueError(f"two terms are named {twice[0]!r}; give one of them another name")
         self.terms = nn.ModuleList(term for _, term in self.parts)
+        self.reads = tuple(dict.fromkeys(name for _, term in self.parts for name in term.reads))
         # A weight of several terms is one module.
         adaptive = (w for ws, _ in self.parts for w in ws if isinstance(w, nn.Module))
         self.weights = nn.ModuleList(dict.fromkeys(adaptive))
@@ -86,11 +88,6 @@ class Objective(nn.Module):
 
     def __rmul__(self, weight: Weight) -> "Objective":
         return Objective([(_times(weight, weights), term) for weights, term in self.parts])
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The models whose answers are needed, in the order of first use."""
-        return tuple(dict.fromkeys(name for _, term in self.parts for name in term.reads))
 
     def forward(self, scene: Scene) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each term's own value (unweighted, detached) by name."""

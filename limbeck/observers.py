@@ -69,7 +69,7 @@ class Bar(Observer):
         if row["event"] == "train":
             self._text["loss"] = f"loss {row['loss']:.3f}"
         elif row["model"] == "student" and row["part"] == "valid":
-            self._text["valid"] = "valid " + " ".join(f"{t} {s['accuracy']:.1%}" for t, s in row["scores"].items())
+            self._text["valid"] = "valid " + " ".join(f"{s['accuracy']:.0%}" for s in row["scores"].values())
         self._shown = 0.0
 
     def ends(self) -> None:

@@ -62,7 +62,8 @@ def joined() -> Iterator[None]:
         return
     # Flags and scores, which are on the CPU, are exchanged as well as gradients.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(minutes=5))
+    # The others wait while the first evaluates and scores, which takes as long as the data are large.
+    dist.init_process_group(backend, timeout=timedelta(hours=2))
     try:
         yield
     finally:

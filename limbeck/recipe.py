@@ -7,7 +7,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +17,11 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from limbeck import checkpoint, classical, evaluate, process
+from limbeck import checkpoint, classical, evaluate, metrics, process
 from limbeck.config import Spec, differences, digest, dump
 from limbeck.data import cache
 from limbeck.data.recordings import SensorData
+from limbeck.data.source import Table
 from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, RandomWindow, Split
 from limbeck.errors import InUse, UserError
 from limbeck.fit import fit
@@ -32,6 +33,10 @@ from limbeck.run import Run, mean_accuracy, mean_f1
 Models = dict[str, nn.Module]
 ANYWHERE = ("device", "threads")
 """Fields of the plan that do not make another run."""
+STAGES = "stages.json"
+"""Where the stages lie that a run shares with others, by name and relative to it."""
+UNTRAINED = {".lock", "recipe.json", "data.json", "splits.json"}
+"""What a run's folder holds before training begins."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,11 @@ class Place:
             return self.fit(run, stage)
         folder = self.shared / f"{stage}-{digest(run.key())}"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            return fit(run, folder, self.observers)
+        with FileLock(folder / ".lock") if process.rank() == 0 else nullcontext():
+            learnt = fit(run, folder, self.observers)
+        if process.rank() == 0:
+            checkpoint.write_json(self.at / STAGES, {stage: os.path.relpath(folder, self.at)})
+        return learnt
 
 
 class Recipe(Spec, ABC):
@@ -88,6 +96,7 @@ class Recipe(Spec, ABC):
         with _opened(at, self):
             started = time.time()
             table = self.data.load()
+            _unchanged(at, table)
             split = self.split.split(table)
             self._complete(split)
             if process.rank() == 0:
@@ -141,9 +150,9 @@ def _selected(at: Path) -> dict[str, Any]:
 
 def _trees(split: Split) -> dict[str, Any]:
     """The classical row, from the cache where the same windows were split the same way before."""
-    key = digest(
-        [split.train.digest, *(t.ids.tolist() for t in (split.train, split.valid, split.test)), version("scikit-learn")]
-    )
+    code = [Path(str(module.__file__)).read_text() for module in (classical, evaluate, metrics)]
+    rows = [part.ids.tolist() for part in (split.train, split.valid, split.test)]
+    key = digest([split.train.digest, *rows, version("scikit-learn"), *code])
     path = cache.folder() / "trees" / f"{key}.json"
     if not path.is_file():
         logits, nodes = classical.trees(split)
@@ -157,39 +166,61 @@ def _trees(split: Split) -> dict[str, Any]:
 @contextmanager
 def _opened(at: Path, recipe: Recipe) -> Iterator[None]:
     """The folder of a run, for one process (or one group of them) at a time."""
-    if process.rank() != 0:
-        process.from_leader(None)
+    lock = FileLock(at / ".lock")
+    refusal: UserError | None = None
+    if process.rank() == 0:
+        try:
+            _enter(at, recipe, lock)
+        except UserError as error:
+            refusal = error
+    refusal = process.from_leader(refusal)
+    if refusal:  # of all processes: those left waiting for the first would end with an error of their own
+        raise refusal
+    try:
         yield
         process.from_leader(None)
-        return
+    finally:
+        if process.rank() == 0:
+            # What failed before training began leaves no trace, so that the corrected command may name the same folder.
+            if {f.name for f in at.iterdir()} <= UNTRAINED:
+                shutil.rmtree(at)
+            lock.release()
+
+
+def _enter(at: Path, recipe: Recipe, lock: FileLock) -> None:
+    """Locks the folder. Raises `UserError` where it is in use, cannot be written, or holds a run of other values."""
     try:
         at.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(at / ".lock")
         lock.acquire(timeout=0)
     except Timeout:
         raise InUse(f"{at} is in use by another process; wait for it, or choose another --out") from None
     except OSError as error:
         raise checkpoint.refused(at, error) from error
+    path = at / "recipe.json"
     try:
-        path = at / "recipe.json"
-        if path.is_file():
-            unlike = differences(_anywhere(checkpoint.read_json(path)), _anywhere(dump(recipe)))
-            if unlike:
-                raise UserError(
-                    f"{at} holds a run of other values: {unlike[0]}. Choose another --out, or delete that folder"
-                )
-        process.from_leader(None)
-        yield
-        process.from_leader(None)
-    finally:
-        # What failed before training began leaves no trace, so that the corrected command may name the same folder.
-        if [f.name for f in at.iterdir()] == [".lock"]:
-            shutil.rmtree(at)
+        unlike = differences(anywhere(checkpoint.read_json(path)), anywhere(dump(recipe))) if path.is_file() else []
+        if unlike:
+            raise UserError(
+                f"{at} holds a run of other values: {unlike[0]}. Choose another --out, or delete that folder"
+            )
+    except UserError:
         lock.release()
+        raise
 
 
-def _anywhere(values: dict[str, Any]) -> dict[str, Any]:
-    return values | {"plan": {k: v for k, v in values["plan"].items() if k not in ANYWHERE}}
+def _unchanged(at: Path, table: Table) -> None:
+    """Raises `UserError` where the folder holds a run on other contents of the same files, before its card is lost."""
+    path = at / "data.json"
+    if path.is_file() and checkpoint.read_json(path)["digest"] != table.digest:
+        raise UserError(
+            f"{at} holds a run of other values: the contents of the recordings have changed since (data.digest). "
+            "Choose another --out, or delete that folder"
+        )
+
+
+def anywhere(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's plain values without those that do not make another run."""
+    return {**values, "plan": {k: v for k, v in values.get("plan", {}).items() if k not in ANYWHERE}}
 
 
 def environment(plan: Plan) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from limbeck import cite
+from limbeck import checkpoint, cite
 from limbeck.compare import LEAK, Entry, Group, groups
 from limbeck.errors import UserError
 from limbeck.figures import figures
@@ -43,9 +43,8 @@ def report(runs: Sequence[Path], out: Path) -> Path:
         metrics=METRICS,
     )
     target = out / "report.html" if out.is_dir() else out
-    target.parent.mkdir(parents=True, exist_ok=True)
     # Undecodable bytes of a file name must not cost the whole page.
-    target.write_text(shown, encoding="utf-8", errors="replace")
+    checkpoint.write(target, shown.encode(errors="replace"))
     return target
 
 

@@ -1,6 +1,8 @@
 """What is to be predicted: the word *task*, and the mark of a missing label."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,6 +38,12 @@ class Task:
     def of(cls, name: str, labels: tuple[str, ...]) -> "Task":
         """A classification whose classes are `labels`, in that order."""
         return cls(name, len(labels), labels)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Task":
+        """A task from plain values as JSON has them: what `vars` of a task gives."""
+        span = plain["span"]
+        return cls(**{**plain, "labels": tuple(plain["labels"]), "span": tuple(span) if span else None})
 
     def present(self, target: Tensor) -> Tensor:
         """Where a target `(B, *S)` is given rather than missing: bool `(B, *S)`."""

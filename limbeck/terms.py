@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from limbeck import losses
 from limbeck.config import Spec
+from limbeck.errors import unknown
 from limbeck.objective import STUDENT, Objective, Scene, Term
 from limbeck.tasks import Task
 
@@ -65,7 +66,11 @@ class Hinted(Term):
         return f"{self.name} [{self.feature}, {self.widths[0]} to {self.widths[1]}]"
 
     def forward(self, scene: Scene) -> Tensor:
-        one, two = (scene.outputs[who].features[self.feature] for who in self.reads)
+        features = [scene.outputs[who].features for who in self.reads]
+        for declared in features:
+            if self.feature not in declared:
+                raise unknown("feature", self.feature, declared)
+        one, two = (declared[self.feature] for declared in features)
         return losses.masked_mean(losses.hint(self.adaptor(one), two))
 
 

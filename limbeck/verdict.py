@@ -118,6 +118,11 @@ def cautions(group: Group) -> list[str]:
         said.append(
             f"{LEAK.capitalize()}. Scores flatter: they do not tell how the model does on a person it has not met."
         )
+    both = sum(n for pair, n in audits[0].get("overlapping windows", {}).items() if "train" in pair)
+    if both and not group.leaky:
+        said.append(
+            f"{both} windows of validation and test share samples with training windows: they cross recordings."
+        )
     absent = {task: labels for task, labels in audits[0].get("classes absent from training", {}).items() if labels}
     for task, labels in absent.items():
         said.append(f"No training window has {_list(labels)} ({task}), so these cannot be recognised.")

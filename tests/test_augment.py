@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from limbeck.augment import Augment, random_rotations, rotate
 from limbeck.batch import Batch
+from limbeck.errors import UserError
 from tests.conftest import table
 
 
@@ -47,7 +48,7 @@ def test_a_window_is_turned_as_scipy_turns_it_every_sensor_alike() -> None:
 
 
 def test_only_triples_of_channels_turn() -> None:
-    with pytest.raises(ValueError, match="tri-axial"):
+    with pytest.raises(UserError, match="tri-axial"):
         Augment(rotation=10)(batch(4))
     assert Augment(scale=0.1, jitter=0.1)(batch(4)).inputs["imu"].shape == (50, 4, 40)
 

@@ -21,7 +21,7 @@ def test_an_epoch_is_that_of_the_published_form(capsys: pytest.CaptureFixture[st
     from benchmarks import epoch
 
     epoch.main(quick=True, rounds=2)
-    assert capsys.readouterr().out.count("limbeck") == 2
+    assert capsys.readouterr().out.count("windows, an epoch") == 2
 
 
 def test_windows_are_those_of_the_list_of_slices(capsys: pytest.CaptureFixture[str]) -> None:

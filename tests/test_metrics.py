@@ -137,7 +137,7 @@ def subjects(draw: np.random.Generator, count: int, windows: int = 30) -> dict[s
 
 @pytest.mark.parametrize("count", [4, 20])
 def test_intervals_hold_the_truth_about_as_often_as_they_say(count: int) -> None:
-    """Percentiles would hold it in about 80 of 100 draws of 4 subjects; windows drawn alone would hold it less often."""
+    """Percentiles would hold it in about 80 of 100 draws of 4 subjects; windows drawn alone, far less often."""
     draw, held = np.random.default_rng(0), 0
     for _ in range(200):
         interval = metrics.intervals(subjects(draw, count), draws=100)["accuracy"]

@@ -188,6 +188,12 @@ def test_the_page_of_the_same_runs_is_the_same_to_the_byte(tmp_path: Path, runs:
     assert report([*runs, runs[0]], tmp_path / "again.html").read_text() == page
 
 
+def test_a_page_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path, runs: list[Path]) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"page\.html: cannot be written"):
+        report(runs, tmp_path / "file" / "page.html")
+
+
 def test_no_runs_and_no_run_are_errors_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run was named"):
         report([], tmp_path / "out.html")

@@ -121,15 +121,11 @@ def _opened(entry: Path) -> Table:
         mode: Literal["c"] | None = "c" if key == "signal" else None
         return np.asarray(np.load(entry / f"{key}.npy", mmap_mode=mode, allow_pickle=False))
 
-    tasks = tuple(_task(t) for t in about["tasks"])
+    tasks = tuple(Task.from_plain(t) for t in about["tasks"])
     column = Windows(torch.from_numpy(array("signal")), torch.from_numpy(array("starts")), about["length"])
     targets = {t.name: torch.from_numpy(array(f"target-{i}")) for i, t in enumerate(tasks)}
     meta = {key: array(f"meta-{key}") for key in about["meta"]}
     return Table(tasks, {about["modality"]: column}, targets, meta, about["card"], about["digest"])
-
-
-def _task(plain: dict[str, Any]) -> Task:
-    return Task(**plain | {"labels": tuple(plain["labels"]), "span": tuple(plain["span"]) if plain["span"] else None})
 
 
 def contents(files: Sequence[Path]) -> list[list[str]]:

@@ -19,6 +19,8 @@ from limbeck.tasks import IGNORE, Task
 
 Array = np.ndarray[Any, Any]
 
+SESSION = "session"
+"""The column that tells sessions apart where none is named; files need not have it."""
 MOST = 200
 """Classes that a task may have; a column of more is no label."""
 
@@ -59,8 +61,8 @@ class Recordings(SensorData):
     subject_from: str = "column"
     """column, file (its name without the ending), folder (that the file lies in), or a regular expression looked for in
     the path below `root`, whose first group (or all of it) is the subject."""
-    session: str = ""
-    """Column of the sessions; where none is named, each file is one."""
+    session: str = SESSION
+    """Column of the sessions; a file without it is one session."""
     labels: tuple[str, ...] = ()
     """Columns that are tasks; where none is named, those called label..., activity or position and those of text."""
     unit: str = ""
@@ -115,7 +117,8 @@ class Recordings(SensorData):
 
     def _file(self, file: Layout, channels: Sequence[str], labels: Sequence[str], findings: Findings) -> Iterator[Part]:
         """The stretches of one file, by subject and session."""
-        keys = [*([self.subject] if self.subject_from == "column" else []), *([self.session] if self.session else [])]
+        sessions = self.session in file.kinds or self.session not in ("", SESSION)
+        keys = [*([self.subject] if self.subject_from == "column" else []), *([self.session] if sessions else [])]
         self._check(file, channels, keys)
         given = [column for column in labels if column in file.kinds]
         for column in labels:
@@ -159,7 +162,7 @@ class Recordings(SensorData):
         whole = Texts(np.zeros(count, np.int64), ("",))
         by_column = self.subject_from == "column"
         subjects = columns.texts[self.subject] if by_column else Texts(whole.codes, (self._subject(file),))
-        sessions = columns.texts[self.session] if self.session else Texts(whole.codes, (file.name,))
+        sessions = columns.texts.get(self.session, Texts(whole.codes, (file.name,)))
         for what, texts in (("subject", subjects), ("session", sessions)):
             absent = np.flatnonzero(texts.codes < 0)
             if len(absent):
@@ -253,7 +256,7 @@ def read_signal(
     `rate` is for files without the column `time`. Raises `UserError` as `Recordings.read` does.
     """
     findings = Findings()
-    spec = Recordings(root=path, channels=channels, rate=rate, time=time, subject_from="file")
+    spec = Recordings(root=path, channels=channels, rate=rate, time=time, subject_from="file", session="")
     if not path.is_file():
         raise UserError(f"there is no file {str(path)!r}")
     *_, parts = spec.parts(False, findings)

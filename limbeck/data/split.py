@@ -1,6 +1,6 @@
 """Splits into train, validation and test, by provenance; and the audit that looks for what they share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from limbeck import process
 from limbeck.config import Spec
-from limbeck.data.source import Table
+from limbeck.data.source import Table, Windows
 from limbeck.errors import UserError, unknown
 
 Names = np.ndarray[Any, Any]
@@ -28,7 +28,7 @@ class Split:
 
 
 def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
-    """Subjects and windows of each part, and what two parts share: subjects, and windows that overlap in time."""
+    """Subjects and windows of each part, and what two parts share: subjects, and windows with samples in common."""
     parts = {"train": train, "valid": valid, "test": test}
     report: dict[str, Any] = {
         name: {"windows": len(part), "subjects": sorted(set(map(str, part.meta["subject"])))}
@@ -53,25 +53,20 @@ def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
 
 
 def _overlaps(one: Table, two: Table) -> int:
-    """How many windows of `two` share samples of a recording with a window of `one`; 0 where tables do not say when."""
-    if not {"session", "start"} <= one.meta.keys() or not {"window", "rate"} <= one.card.keys():
-        return 0
-    length = one.card["window"] / one.card["rate"]
-    known: dict[tuple[str, str], list[float]] = {}
-    for subject, session, start in _where(one):
-        known.setdefault((subject, session), []).append(start)
-    starts = {where: np.sort(values) for where, values in known.items()}
-    count = 0
-    for subject, session, start in _where(two):
-        near = starts.get((subject, session), np.empty(0))
-        first = np.searchsorted(near, start - length, side="right")
-        count += int(first < len(near) and near[first] < start + length)
-    return count
+    """How many windows of `two` share samples with a window of `one`; 0 where they are not cut from one signal."""
+    shared = np.zeros(len(two), bool)
+    for modality, theirs in two.inputs.items():
+        ours = one.inputs[modality]
+        if isinstance(ours, Windows) and isinstance(theirs, Windows) and _same(ours.signal, theirs.signal):
+            known, starts = np.sort(ours.starts.numpy()), theirs.starts.numpy()
+            # A window that overlaps begins less than a length before or after.
+            after, before = starts - ours.length, starts + theirs.length
+            shared |= np.searchsorted(known, after, side="right") < np.searchsorted(known, before, side="left")
+    return int(shared.sum())
 
 
-def _where(table: Table) -> Iterator[tuple[str, str, float]]:
-    columns = (table.meta[name].tolist() for name in ("subject", "session", "start"))
-    return zip(*columns, strict=True)
+def _same(one: torch.Tensor, two: torch.Tensor) -> bool:
+    return one.data_ptr() == two.data_ptr() and one.shape == two.shape
 
 
 def _made(table: Table, train: Names, valid: Names, test: Names) -> Split:

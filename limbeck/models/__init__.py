@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file
 from torch import nn
@@ -30,14 +29,7 @@ __all__ = [
     "Sensor",
     "Several",
     "load",
-    "task_from",
 ]
-
-
-def task_from(plain: dict[str, Any]) -> Task:
-    """A task from plain values, as `model.json` has them."""
-    span = tuple(plain["span"]) if plain.get("span") else None
-    return Task(plain["name"], plain["classes"], tuple(plain["labels"]), span, plain.get("unit", ""))
 
 
 def _sound(weights: Path) -> None:
@@ -64,7 +56,7 @@ def load(folder: Path, which: str = "student") -> tuple[nn.Module, tuple[Task, .
         known = sorted(f.stem for f in folder.glob("*.safetensors"))
         raise unknown(f"model in {folder}:", which, known)
     _sound(weights)
-    tasks = tuple(map(task_from, about["tasks"]))
+    tasks = tuple(map(Task.from_plain, about["tasks"]))
     model = parse(KINDS[about["spec"]["kind"]], about["spec"]).build(tasks, about["shape"])
     model.load_state_dict(load_file(weights))
     return model.eval(), tasks

@@ -112,8 +112,11 @@ class ResNet1D(Model):
     blocks: int = Field(3, gt=0)
     width: int = Field(32, gt=0)
     kernel: int = Field(5, gt=0)
+    """Samples; odd."""
 
     def trunk(self, channels: int, length: int) -> tuple[nn.Module, int]:
+        if self.kernel % 2 == 0:
+            raise UserError(f"resnet1d needs a kernel of an odd number of samples, not {self.kernel}")
         layers: list[nn.Module] = [
             nn.Conv1d(channels, self.width, self.kernel, padding=self.kernel // 2, bias=False),
             nn.BatchNorm1d(self.width), nn.ReLU(),

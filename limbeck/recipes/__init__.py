@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import checkpoint
-from limbeck.config import override, parse
+from limbeck.config import dump, nested, parse
 from limbeck.errors import UserError, unknown
 from limbeck.recipe import Recipe
 from limbeck.recipes.smooth_distill import SmoothDistill
@@ -13,16 +13,19 @@ from limbeck.recipes.smooth_distill import SmoothDistill
 RECIPES: dict[str, type[Recipe]] = {recipe.kind: recipe for recipe in (SmoothDistill,)}
 
 
-def make(kind: str, paths: Mapping[str, Any], preset: str | None = None) -> Recipe:
-    """The recipe of that name with a preset's values and then some others changed, by field path.
+def make(kind: str, *layers: Mapping[str, Any], preset: str | None = None) -> Recipe:
+    """The recipe of that name with a preset's values changed, then those of each layer in turn, by field path.
 
-    Raises `UserError` for an unknown name.
+    Raises `UserError` for an unknown name and for a value that is missing.
     """
     if kind not in RECIPES:
         raise unknown("recipe", kind, RECIPES)
     if preset is not None and preset not in RECIPES[kind].presets:
         raise unknown(f"preset of {kind}:", preset, RECIPES[kind].presets)
-    return override(parse(RECIPES[kind], {}), {**(RECIPES[kind].presets[preset] if preset else {}), **paths})
+    tree = dump(parse(RECIPES[kind], {}))
+    for layer in (RECIPES[kind].presets[preset] if preset else {}, *layers):
+        tree = nested(layer, tree)
+    return parse(RECIPES[kind], tree)
 
 
 def load(run: Path) -> Recipe:

@@ -29,6 +29,7 @@ from limbeck.data.split import Split
 from limbeck.data.synthetic import Wearable
 from limbeck.data.watch import Watch
 from limbeck.distiller import Distiller, View
+from limbeck.errors import UserError
 from limbeck.models import BiLSTM, Hybrid, MTLNet, MultiTask, ResNet1D, Several
 from limbeck.models.heads import SHARED
 from limbeck.objective import STUDENT, Objective, Scene, Term
@@ -87,7 +88,9 @@ class SmoothDistill(Recipe):
         return sum(parts[1:], start=parts[0])
 
     def weights(self, tasks: tuple[Task, ...]) -> list[float]:
-        """alpha and 1 - alpha for two tasks, equal shares otherwise."""
+        """alpha and 1 - alpha for two tasks, equal shares otherwise. Raises `UserError` for another alpha then."""
+        if len(tasks) != 2 and self.alpha != 0.5:
+            raise UserError(f"alpha weighs two tasks against each other, the data has {len(tasks)}; leave it at 0.5")
         return [self.alpha, 1 - self.alpha] if len(tasks) == 2 else [1 / len(tasks)] * len(tasks)
 
     def learn(self, split: Split, place: Place) -> Models:
@@ -98,9 +101,7 @@ class SmoothDistill(Recipe):
         student = self.build(split, tasks)
         if self.method == "oracle":
             hard = self.objective(tasks)
-            teacher = place.share(self.prepare(split, tasks, Distiller(student, {}, self.views(hard))), "teacher")[
-                STUDENT
-            ]
+            teacher = place.share(self.prepare(split, tasks, Distiller(student, {}, self.views(hard))), ORACLE)[STUDENT]
             student = self.build(split, tasks)
             seen: Teacher = Frozen(teacher)
             if not self.augment and not isinstance(self.how, Feature):
@@ -170,7 +171,7 @@ class Contrast(Term):
     def forward(self, scene: Scene) -> Tensor:
         features = scene.outputs[STUDENT].features
         values = losses.info_nce(features[self.pair[0]], features[self.pair[-1]], 0.7)
-        return losses.masked_mean(values, torch.ones_like(values, dtype=torch.bool))
+        return losses.masked_mean(values)
 
 
 class Sparse(Term):
@@ -203,4 +204,4 @@ class Dropped(Term):
         head = student.head(self.task)
         one, two = (head(nn.functional.dropout(feature, 0.5)) for _ in range(2))
         values = losses.symmetric(one, two, 2.0)
-        return losses.masked_mean(values, torch.ones_like(values, dtype=torch.bool))
+        return losses.masked_mean(values)

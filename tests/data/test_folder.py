@@ -65,6 +65,14 @@ def test_alternating_lines_of_two_subjects_are_told_apart(tmp_path):
     assert [(r.subject, len(r.signal), r.rate) for r in made] == [("a", 400, 50), ("b", 400, 50)]
 
 
+def test_a_column_called_session_is_neither_signal_nor_label(tmp_path):
+    for kind in (int, str):
+        both = frame(1).assign(session=np.repeat(np.array([3, 4]).astype(kind), 200))
+        reading = folder(tmp_path, a=both, b=frame(2, "run")).read()
+        assert "session" not in (*reading.channels, *(t.name for t in reading.tasks))
+        assert [r.session for r in reading.recordings] == ["3", "4", "b.csv"]
+
+
 def test_several_files_of_one_session_start_where_they_were(tmp_path):
     spec = folder(tmp_path, b=frame(1, start=1000.0).assign(day=1), a=frame(1, "run", start=1500.0).assign(day=1))
     made = spec.changed(session="day", channels=("x",)).read().recordings

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.config import dump, parse
-from limbeck.data.source import Dense, Table
+from limbeck.data.source import Dense, Table, Windows
 from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, RandomWindow, Split, audit
 from limbeck.errors import UserError
 from limbeck.tasks import Task
@@ -33,6 +33,16 @@ def sides(split: Split) -> list[set[str]]:
 
 def rows(split: Split) -> list[int]:
     return sorted(i for part in (split.train, split.valid, split.test) for i in part.ids.tolist())
+
+
+def test_windows_that_share_samples_are_counted_whoever_they_are_said_to_be_of() -> None:
+    starts = torch.tensor([0, 60, 160, 220, 320])  # of 100 samples: 0 with 60, and 160 with 220, share 40
+    subjects = np.array(["s0", "s1", "s1", "s2", "s2"])
+    column = Windows(torch.zeros(420, 3), starts, 100)
+    whole = Table((TASK,), {"imu": column}, {"a": torch.arange(5) % 2}, {"subject": subjects})
+    found = audit(*(whole.take(subjects == name) for name in ("s0", "s1", "s2")))
+    assert found["overlapping windows"] == {"train and valid": 1, "train and test": 0, "valid and test": 1}
+    assert not any(found["shared subjects"].values())
 
 
 SPECS = st.one_of(

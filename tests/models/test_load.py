@@ -9,7 +9,7 @@ import torch
 from limbeck import checkpoint
 from limbeck.config import dump
 from limbeck.errors import UserError
-from limbeck.models import KINDS, Several, load, task_from
+from limbeck.models import KINDS, Several, load
 from limbeck.tasks import Task
 from limbeck.teachers import fingerprint
 from tests.conftest import table
@@ -42,7 +42,7 @@ def test_a_model_comes_back_with_weights_statistics_and_tasks(tmp_path: Path, ki
 
 def test_a_task_is_the_same_after_json() -> None:
     for task in TASKS:
-        assert task_from(json.loads(json.dumps(vars(task)))) == task
+        assert Task.from_plain(json.loads(json.dumps(vars(task)))) == task
 
 
 def test_single_task_models_are_loaded_side_by_side(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from limbeck.models import load
 from limbeck.observers import Observer
 from limbeck.recipes import make
 from limbeck.recipes.smooth_distill import SmoothDistill
+from limbeck.scoring import evaluate
 from limbeck.teachers import EMA
 from tests.recipes.running import SMALL, held, train_losses
 
@@ -122,6 +123,25 @@ def test_a_finished_folder_is_only_loaded_and_one_of_other_values_is_refused(tmp
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")} == before
     with pytest.raises(UserError, match=r"lam was 0.5, now 0.4"):
         small(lam=0.4).run(tmp_path)
+
+
+def test_a_folder_of_other_recordings_is_refused_and_keeps_their_card(tmp_path: Path) -> None:
+    small().run(tmp_path)
+    card = tmp_path / "data.json"
+    before = card.read_text().replace(json.loads(card.read_text())["digest"], "0123456789abcdef")
+    card.write_text(before)
+    with pytest.raises(UserError, match="the contents of the recordings have changed"):
+        small().run(tmp_path)
+    assert card.read_text() == before
+
+
+def test_the_oracles_teacher_is_scored_beside_its_student(tmp_path: Path) -> None:
+    small(method="oracle", split="random-window").run(tmp_path)
+    found = evaluate(tmp_path, {})
+    assert set(found["models"]) == {"student", "teacher"}
+    assert set(found["agreement"]["teacher"]) == {"activity", "position"}
+    assert "leaky" in found["flatters"]
+    assert "trained on" in evaluate(tmp_path, {}, "all")["flatters"]
 
 
 def test_the_oracles_teacher_is_a_stage_that_runs_share(tmp_path: Path) -> None:

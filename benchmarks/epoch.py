@@ -1,0 +1,208 @@
+"""An epoch of Smooth-Distill through Limbeck's loop and data against the published form of the training script."""
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks import nets, timing
+from limbeck.batch import Outputs
+from limbeck.data.source import Order, Table, Windows
+from limbeck.distiller import Distiller
+from limbeck.fit import _Loop
+from limbeck.models import MTLNet
+from limbeck.observers import Together
+from limbeck.plan import Adam, Plan
+from limbeck.run import Run
+from limbeck.tasks import Task
+from limbeck.teachers import EMA
+from limbeck.terms import Soft, kd, supervised
+
+BATCH, LENGTH, STRIDE, T, BETA = 64, 100, 60, 3.0, 0.999
+TASKS = (Task("activity", 18), Task("device", 2))
+Variant = Literal["corrected", "as_released"]
+Batches = Iterator[tuple[Tensor, Tensor, Tensor]]
+
+
+def recorded(windows: int) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]:
+    """A random signal `(T, 3)` that holds so many windows, and the two labels of each."""
+    draw = np.random.default_rng(0)
+    signal = draw.normal(size=((windows - 1) * STRIDE + LENGTH, 3)).astype(np.float32)
+    return signal, [draw.integers(0, task.classes or 1, windows) for task in TASKS]
+
+
+class Sensor(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """All windows as one array; a sample becomes tensors when it is asked for."""
+
+    def __init__(self, windows: int, variant: Variant) -> None:
+        signal, self.labels = recorded(windows)
+        cut = np.stack([signal[i * STRIDE : i * STRIDE + LENGTH] for i in range(windows)])
+        self.x = cut.reshape(-1, 1, 3, LENGTH) if variant == "as_released" else cut.transpose(0, 2, 1)[:, None].copy()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        one, two = (torch.tensor(label[index], dtype=torch.long) for label in self.labels)
+        return torch.tensor(self.x[index], dtype=torch.float32), one, two
+
+
+class Published:
+    """The usual script: a DataLoader whose workers start anew each epoch, Adam as is, EMA in a Python loop."""
+
+    def __init__(self, windows: int, variant: Variant, workers: int) -> None:
+        self.data = Sensor(windows, variant)
+        self.loader = DataLoader(self.data, BATCH, shuffle=True, num_workers=workers)
+        stride = 2 if variant == "as_released" else 1
+        classes = (TASKS[0].classes or 1, TASKS[1].classes or 1)
+        self.student, self.teacher = nets.MTL(stride, classes), nets.MTL(stride, classes).eval()
+        values = student(variant).state_dict().values()
+        for model in (self.student, self.teacher):
+            model.load_state_dict(dict(zip(model.state_dict(), values, strict=True)))
+        self.optimiser = torch.optim.Adam(self.student.parameters(), lr=1e-3)
+
+    def epoch(self, batches: Batches | None = None) -> float:
+        """Trains on all windows, in the loader's order unless batches are given; the mean loss."""
+        self.student.train()
+        running, steps = 0.0, 0
+        for x, one, two in self.loader if batches is None else batches:
+            self.optimiser.zero_grad()
+            answers = self.student(x)
+            with torch.no_grad():
+                taught = self.teacher(x)
+            parts = []
+            for logits, soft, target in zip(answers, taught, (one, two), strict=True):
+                apart = F.kl_div(F.log_softmax(logits / T, dim=1), F.softmax(soft / T, dim=1), reduction="batchmean")
+                parts.append(F.cross_entropy(logits, target) + 0.5 * apart * T**2)
+            loss = 0.5 * parts[0] + 0.5 * parts[1]
+            loss.backward()
+            self.optimiser.step()
+            self.follow()
+            running += loss.item()
+            steps += 1
+        return running / steps
+
+    def follow(self) -> None:
+        """The teacher's update."""
+        with torch.no_grad():
+            for mine, theirs in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
+                mine.data = BETA * mine.data + (1 - BETA) * theirs.data
+
+    def ordered(self) -> Batches:
+        """The batches of Limbeck's first epoch, for the proof that both do the same."""
+        order = Order(len(self.data), BATCH, 0)
+        labels = [torch.from_numpy(label) for label in self.data.labels]
+        for step in range(order.per_epoch):
+            at = order.at(step)
+            yield torch.from_numpy(self.data.x)[at], labels[0][at], labels[1][at]
+
+
+def student(variant: Variant) -> torch.nn.Module:
+    """MTL-net with the weights of seed 0."""
+    torch.manual_seed(0)
+    return MTLNet(variant=variant).build(TASKS, (3, LENGTH))
+
+
+class Limbeck:
+    """`fit`'s loop on windows that are cut when asked for."""
+
+    def __init__(self, windows: int, variant: Variant, at: Path) -> None:
+        signal, labels = recorded(windows)
+        column = Windows(torch.from_numpy(signal), torch.arange(windows) * STRIDE, LENGTH)
+        targets = {task.name: torch.from_numpy(label) for task, label in zip(TASKS, labels, strict=True)}
+        meta = {"subject": np.full(windows, "s"), "start": np.zeros(windows)}
+        table = Table(TASKS, {"imu": column}, targets, meta, {}, "random")
+        model = student(variant)
+        one, two = (supervised(task) + 0.5 * kd(task, "ema", Soft(T=T)) for task in TASKS)
+        distiller = Distiller(model, {"ema": EMA(model, BETA)}, 0.5 * one + 0.5 * two)
+        plan = Plan(steps=1_000_000, batch=BATCH, optimiser=Adam(), device="cpu", evaluations=1)
+        run = Run(distiller, table, table.take(torch.arange(BATCH)), TASKS, plan, {}, {})
+        self.loop = _Loop(run, at, Together([]))
+        self.loop.distiller.train()
+
+    def epoch(self) -> float:
+        """Trains on all windows; the mean loss."""
+        for _ in range(self.loop.order.per_epoch):
+            self.loop.advance(self.loop.distiller)
+            self.loop.observer.stepped(self.loop.step)
+        mean = float(self.loop.sums[0]) / self.loop.counted
+        self.loop.log()
+        return mean
+
+
+def same(windows: int, variant: Variant, at: Path) -> None:
+    """Raises `AssertionError` where the two do other mathematics."""
+    hand, ours = Published(windows, variant, 0), Limbeck(windows, variant, at)
+    one, two = hand.epoch(hand.ordered()), ours.epoch()
+    assert math.isclose(one, two, rel_tol=1e-4), (variant, one, two)
+
+
+def pieces(variant: Variant, at: Path) -> dict[str, timing.Turn]:
+    """A step of either form, and its pieces alone, on copies of their own."""
+    whole, hand = Published(BATCH, variant, 0), Published(BATCH, variant, 0)
+    step, ours = Limbeck(BATCH, variant, at), Limbeck(BATCH, variant, at).loop
+    batch = [next(hand.ordered())]
+    rows, distiller = ours.train_rows.rows(torch.arange(BATCH)), ours.distiller
+
+    def learns(model: torch.nn.Module, given: Any) -> timing.Turn:
+        def both_ways() -> None:
+            for parameter in model.parameters():
+                parameter.grad = None
+            answers = model(given)
+            logits = answers.logits.values() if isinstance(answers, Outputs) else answers
+            torch.stack([each.sum() for each in logits]).sum().backward()
+
+        both_ways()  # an optimiser alone needs gradients
+        return both_ways
+
+    return {
+        "published": lambda: whole.epoch(iter(batch)),
+        "- student, both ways": learns(hand.student, batch[0][0]),
+        "- teacher": torch.no_grad()(lambda: hand.teacher(batch[0][0])),
+        "- Adam": hand.optimiser.step,
+        "- EMA": hand.follow,
+        "limbeck": step.epoch,
+        "+ student, both ways": learns(distiller.student, rows),
+        "+ teacher": lambda: distiller.teachers["ema"](rows),
+        "+ Adam": ours.optimiser.step,
+        "+ EMA": lambda: distiller.after_step(0.0),
+    }
+
+
+def main(quick: bool, rounds: int) -> None:
+    """Prints a table for each variant of the network and number of windows."""
+    torch.set_num_threads(1)
+    for variant in ("corrected", "as_released"):
+        with tempfile.TemporaryDirectory() as at:
+            same(128, variant, Path(at))
+            spent = timing.measure(pieces(variant, Path(at)), rounds)
+            title = f"{variant}, a step, and its pieces alone (- published, + limbeck)"
+            print(timing.table(title, spent, "published"), flush=True)
+            for windows in (128,) if quick else (500, 2_000, 10_000, 40_000):
+                sides: dict[str, timing.Turn] = {
+                    "published": Published(windows, variant, 2).epoch,
+                    "limbeck": Limbeck(windows, variant, Path(at)).epoch,
+                }
+                if windows == 2_000:
+                    sides["published, again (A/A)"] = Published(windows, variant, 2).epoch
+                    sides["published, no workers"] = Published(windows, variant, 0).epoch
+                turns = rounds if windows <= 2_000 else max(2, rounds * 4_000 // windows)
+                spent = timing.measure(sides, turns, warm=0 if quick or windows > 2_000 else 1)
+                print(
+                    timing.table(f"{variant}, {windows} windows, an epoch", spent, "published", 1, "epoch"), flush=True
+                )
+
+
+if __name__ == "__main__":
+    asked = timing.arguments(__doc__ or "", 10)
+    main(asked.quick, 2 if asked.quick else asked.rounds)
