@@ -138,8 +138,8 @@ def test_a_folder_of_other_recordings_is_refused_and_keeps_their_card(tmp_path: 
 def test_the_oracles_teacher_is_scored_beside_its_student(tmp_path: Path) -> None:
     small(method="oracle", split="random-window").run(tmp_path)
     found = evaluate(tmp_path, {})
-    assert set(found["models"]) == {"student", "teacher"}
-    assert set(found["agreement"]["teacher"]) == {"activity", "position"}
+    assert set(found["models"]) == {"student", "oracle"}
+    assert set(found["agreement"]["oracle"]) == {"activity", "position"}
     assert "leaky" in found["flatters"]
     assert "trained on" in evaluate(tmp_path, {}, "all")["flatters"]
 
