@@ -130,16 +130,19 @@ def duration(seconds: float) -> str:
 
 
 def _note(group: Group) -> str:
-    """What the intervals of a table are over."""
-    found = [(e, x.over) for e in group.entries for t in group.tasks if (x := e.estimate(t, "accuracy"))]
-    over = {o for _, o in found}
-    said = "in %"
-    if "seeds" in over:
-        counts = sorted({len(e.scores(t)) for e, o in found if o == "seeds" for t in group.tasks if e.scores(t)})
-        said += f"; mean over {' or '.join(map(str, counts))} seeds with the 95 % interval of that mean (Student's t)"
-    if "subjects" in over:
-        said += "; one seed: 95 % interval by bootstrap over the test's subjects"
-    return said + ("; no interval where there is one seed and one test subject" if "" in over else "")
+    """What the numbers of a table are means of, and what their intervals are over."""
+    found = [x for e in group.entries for t in group.tasks if (x := e.estimate(t, "accuracy"))]
+    seeds = sorted({len(e.scores(t)) for e in group.students for t in group.tasks if e.scores(t)})
+    over = sorted({x.over for x in found if x.over}, key=len, reverse=True)
+    said = f"in %; mean over {' or '.join(map(str, seeds))} seeds" if seeds[-1:] > [1] else "in %; one seed"
+    if over:
+        said += f"; 95 % interval over {', or over '.join(over)} (bootstrap, widened by Student's t)"
+        said += (
+            "; of other scores than accuracy over seeds alone, where there are several"
+            if any("seeds" in o for o in over)
+            else ""
+        )
+    return said + ("; none where there is one seed and one test subject" if not all(x.over for x in found) else "")
 
 
 def _title(compared: Sequence[Group]) -> str:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERVALS = (
-    "Intervals are 95 %: of a mean over seeds (Student's t), or over subjects (bootstrap) where there is one seed; "
-    "of a difference paired, over what is named (bootstrap). No correction is made for the number of comparisons"
+    "Intervals are 95 %, widened by Student's t: of an accuracy over seeds and subjects (bootstrap), of macro-F1 over "
+    "seeds, or over subjects where there is one seed; of a difference paired, over what is named (bootstrap). No "
+    "correction is made for the number of comparisons"
 )
 
 

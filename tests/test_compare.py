@@ -10,6 +10,7 @@ from scipy import stats
 from limbeck.compare import Group, difference, groups, plain
 from limbeck.finished import load
 from limbeck.results import summarise
+from limbeck.statistics import accuracy
 from tests.fake_runs import LEAKY_SPLIT, SUBJECT_SPLIT, family, write_run
 
 
@@ -18,16 +19,56 @@ def compared(*folders: Path) -> list[Group]:
     return groups([load(at) for at in folders])
 
 
-def test_several_seeds_are_one_row_with_the_t_interval_of_their_mean(tmp_path: Path) -> None:
+@pytest.mark.parametrize("metric", ["macro_f1", "weighted_f1", "ece"])
+def test_a_score_of_several_seeds_is_one_row_with_the_t_interval_of_their_mean(tmp_path: Path, metric: str) -> None:
     (group,) = compared(*(write_run(tmp_path / str(s), seed=s) for s in range(4)))
     entry = group.entries[0]
-    values = [s.accuracy for s in entry.scores("exercise")]
-    found = entry.estimate("exercise", "accuracy")
+    values = [getattr(s, metric) for s in entry.scores("exercise")]
+    found = entry.estimate("exercise", metric)
     assert found is not None
     assert len(values) == 4
     assert found.over == "seeds"
     assert found.mean == pytest.approx(np.mean(values))
     assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 3, np.mean(values), stats.sem(values)))
+
+
+def test_an_accuracy_of_several_seeds_has_an_interval_over_seeds_and_subjects(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / str(s), seed=s) for s in range(4)]
+    (group,) = compared(*folders)
+    tests = [json.loads((at / "scores.json").read_text())["models"]["student"]["parts"]["test"] for at in folders]
+    found = group.entries[0].estimate("exercise", "accuracy")
+    assert found is not None
+    assert found.over == "subjects and seeds"
+    assert found.mean == pytest.approx(np.mean([test["exercise"]["accuracy"] for test in tests]))
+    each = [{n: (s["n"], s["accuracy"]) for n, s in test["exercise"]["subjects"].items()} for test in tests]
+    assert found == accuracy(dict(enumerate(each)))
+
+
+def test_an_accuracy_on_one_subject_has_the_t_interval_over_seeds(tmp_path: Path) -> None:
+    (group,) = compared(*(write_run(tmp_path / str(s), seed=s, subjects=["1600"]) for s in range(4)))
+    values = [s.accuracy for s in group.entries[0].scores("exercise")]
+    found = group.entries[0].estimate("exercise", "accuracy")
+    assert found is not None
+    assert len(set(values)) > 1
+    assert found.over == "seeds"
+    expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.002)
+
+
+def test_seeds_that_all_do_the_same_do_not_make_an_accuracy_surer_than_its_subjects_do(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / str(s), seed=s) for s in range(4)]
+    for at in folders[1:]:
+        (at / "scores.json").write_text((folders[0] / "scores.json").read_text())
+    (group,) = compared(*folders)
+    found, f1 = (group.entries[0].estimate("exercise", metric) for metric in ("accuracy", "macro_f1"))
+    assert found is not None
+    assert found.over == "subjects and seeds"
+    # All subjects have as many windows here.
+    values = [s.accuracy for s in group.entries[0].scores("exercise")[0].subjects.values()]
+    expected = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.002)
+    assert f1 is not None
+    assert (f1.low, f1.high) == pytest.approx((f1.mean, f1.mean))
 
 
 def test_one_seed_has_the_interval_over_subjects(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_name_of_its_term(tmp_path: Pat
             ended.append(True)
 
     run = plain(Distiller(student(), {}, both() + Breaks(15, value)))
-    with pytest.raises(UserError, match="not finite at step 15, in breaks;") as error:
+    with pytest.raises(UserError, match="not finite at step 15, in breaks\\.") as error:
         fit(run, tmp_path, [Ends()])
     assert "\n" not in str(error.value)
     assert ended == [True]

@@ -80,7 +80,7 @@ def test_the_bar_shows_folder_steps_loss_and_scores(tmp_path: Path) -> None:
     bar = Bar(Console(file=out, force_terminal=True, width=160))
     fit(toy_run(), tmp_path / "my-run", [bar])
     shown = out.getvalue()
-    for part in ("my-run", "24/24", "loss ", "valid activity ", "side "):
+    for part in ("my-run", "24/24", "loss ", "valid ", "% "):
         assert part in shown
 
 

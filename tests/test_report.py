@@ -72,7 +72,10 @@ def test_the_table_has_the_mean_over_seeds_of_every_method(runs: list[Path], pag
             values = [s["models"]["student"]["parts"]["test"][task] for s in both]
             for metric in ("accuracy", "macro_f1", "weighted_f1", "ece"):
                 assert f"<b>{100 * sum(v[metric] for v in values) / 2:.1f}</b>" in page
-    assert "mean over 2 seeds with the 95 % interval of that mean" in plain_text(page)
+    assert (
+        "All in %; mean over 2 seeds; 95 % interval over subjects and seeds (bootstrap, widened by Student's t); "
+        "of other scores than accuracy over seeds alone, where there are several. Always"
+    ) in plain_text(page)
 
 
 def test_the_page_is_in_the_order_of_a_careful_reader(page: str) -> None:
@@ -167,8 +170,15 @@ def test_every_number_of_a_leaky_split_is_marked_and_no_other(tmp_path: Path) ->
 
 def test_one_seed_says_that_its_interval_is_over_subjects(tmp_path: Path) -> None:
     page = report([write_run(tmp_path / "a")], tmp_path / "out.html").read_text()
-    assert "one seed: 95 % interval by bootstrap over the test's subjects" in plain_text(page)
-    assert "Student's t" not in plain_text(page)
+    said = "All in %; one seed; 95 % interval over subjects (bootstrap, widened by Student's t). Always"
+    assert said in plain_text(page)
+
+
+def test_one_subject_says_that_its_intervals_are_over_seeds_and_one_run_on_it_that_it_has_none(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / str(seed), seed=seed, subjects=["1600"]) for seed in (0, 1)]
+    both, one = (plain_text(report(at, tmp_path / "out.html").read_text()) for at in (runs, runs[:1]))
+    assert "All in %; mean over 2 seeds; 95 % interval over seeds (bootstrap, widened by Student's t)" in both
+    assert "All in %; one seed; none where there is one seed and one test subject. Always" in one
 
 
 def test_a_bare_card_and_runs_without_curves_still_make_a_page(tmp_path: Path) -> None:
@@ -208,7 +218,8 @@ def test_the_summary_has_a_row_for_every_model_with_plain_values(runs: list[Path
         ("sdd", "student", 2), ("trees", "trees", 2),
     ]  # fmt: skip
     assert rows[0]["bytes"] == 4 * rows[0]["parameters"]
-    assert rows[0]["scores"]["exercise"]["accuracy"]["over"] == "seeds"
+    over = {metric: score["over"] for metric, score in rows[0]["scores"]["exercise"].items()}
+    assert over == {"accuracy": "subjects and seeds", "macro_f1": "seeds", "weighted_f1": "seeds", "ece": "seeds"}
     assert rows[-1]["bytes"] is None
 
 

@@ -175,7 +175,7 @@ def test_when_checkpoints_are_written_does_not_change_the_result(
 
 def test_a_run_cut_at_each_of_its_steps_in_turn_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a row of means every fourth step, so that most cuts fall between two rows."""
-    plan = PLAN.changed(evaluations=1)
+    plan, before = PLAN.changed(evaluations=1), signal.getsignal(signal.SIGINT)
     whole = unbroken(tmp_path / "whole", {"evaluations": 1})
     monkeypatch.setattr(fit_module, "SAVE_EVERY", 0.0)
     for step in range(2, 25):
@@ -183,4 +183,4 @@ def test_a_run_cut_at_each_of_its_steps_in_turn_ends_the_same(tmp_path: Path, mo
             fit(toy_run(plan), tmp_path / "cut", [Cuts(step)])
     fit(toy_run(plan), tmp_path / "cut")
     assert ends(tmp_path / "cut") == whole
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before

@@ -31,6 +31,8 @@ def test_the_interval_over_seeds_is_scipys_t_interval() -> None:
 def test_an_interval_of_a_share_stays_within_0_and_1() -> None:
     assert over_seeds([0.99, 0.7]).high == 1.0
     assert over_seeds([0.01, 0.3]).low == 0.0
+    assert accuracy(made(np.array([[0.99, 0.7], [0.98, 0.8]]))).high == 1.0
+    assert accuracy(made(np.array([[0.01, 0.3], [0.02, 0.2]]))).low == 0.0
 
 
 def test_one_seed_alone_has_no_interval() -> None:
@@ -153,6 +155,45 @@ def test_an_accuracy_is_the_share_of_all_windows() -> None:
     assert found.mean == pytest.approx(0.6)
     assert 0.0 <= found.low < 0.6 < found.high <= 1.0
     assert found.over == "subjects"
+
+
+@pytest.mark.parametrize("spread", [(0.01, 0.05, 0.02), (0.05, 0.01, 0.02), (0.001, 0.001, 0.08)])
+def test_an_accuracy_over_seeds_and_subjects_has_the_interval_of_the_two_way_table(
+    spread: tuple[float, float, float],
+) -> None:
+    draw, (seeds, subjects) = np.random.default_rng(2), (4, 9)
+    of_seed, of_subject, of_both = spread
+    shares = 0.6 + draw.normal(0, of_seed, (seeds, 1)) + draw.normal(0, of_subject, subjects)
+    shares = shares + draw.normal(0, of_both, (seeds, subjects))
+    by_seed, by_subject = shares.mean(axis=1), shares.mean(axis=0)
+    # All pairs have as many windows, so that the variances have a closed form, that of draws of all but one.
+    one, two = stats.sem(by_seed) ** 2, stats.sem(by_subject) ** 2
+    rest = shares - by_seed[:, None] - by_subject + shares.mean()
+    both = (rest**2).mean() / (seeds - 1) / (subjects - 1)
+    freedom = (one + two) ** 2 / (one**2 / (seeds - 1) + two**2 / (subjects - 1))
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(one + two + both)
+    found = accuracy(made(shares))
+    assert found.over == "subjects and seeds"
+    assert found.mean == pytest.approx(shares.mean())
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.03)
+
+
+def test_an_accuracy_on_one_subject_has_scipys_t_interval_over_seeds() -> None:
+    values = np.array([0.71, 0.74, 0.69, 0.75])
+    found = accuracy(made(values[:, None]))
+    assert found.over == "seeds"
+    assert (found.low, found.high) == pytest.approx(
+        stats.t.interval(0.95, 3, values.mean(), stats.sem(values)), abs=0.002
+    )
+
+
+def test_seeds_that_all_do_the_same_leave_scipys_t_interval_over_subjects() -> None:
+    values = np.random.default_rng(4).uniform(0.5, 0.9, 9)
+    found = accuracy(made(np.tile(values, (3, 1))))
+    assert found.over == "subjects and seeds"
+    assert (found.low, found.high) == pytest.approx(
+        stats.t.interval(0.95, 8, values.mean(), stats.sem(values)), abs=0.003
+    )
 
 
 def test_intervals_do_not_change_from_call_to_call() -> None:

@@ -328,13 +328,14 @@ def test_a_table_says_what_is_better_what_is_worse_and_what_cannot_be_told(tmp_p
         "plain": None, "alike": "no difference shown", "good": "better", "bad": "worse", "trees": "worse"
     }  # fmt: skip
     assert rows["good"].difference.over == "subjects and seeds"
-    assert rows["good"].accuracy.over == "seeds"
+    assert (rows["good"].accuracy.over, rows["good"].macro_f1.over) == ("subjects and seeds", "seeds")
     assert rows["trees"].accuracy.over == "subjects"
     assert rows["good"].difference.mean == pytest.approx(rows["good"].accuracy.mean - rows["plain"].accuracy.mean)
     shown = (tmp_path / "table.md").read_text()
     assert "## data toys, split subject: activity" in shown
     assert "| accuracy % | macro-F1 % | difference | so it is |" in shown
     assert "Difference: of accuracy to plain, in points, over subjects and seeds." in shown
+    assert "of an accuracy over seeds and subjects (bootstrap), of macro-F1 over seeds, or over subjects where" in shown
     assert "] | better |" in shown
     assert "4" in shown.split("comparisons, ")[1]
     assert "leaky" not in shown
@@ -368,7 +369,7 @@ def test_folds_of_other_subjects_are_pooled_to_one_score_a_seed(tmp_path: Path) 
     tests = [r for r in table(tmp_path) if (r["model"], r["part"], r["method"]) == ("student", "test", "good")]
     by_seed = [sum(float(r["accuracy"]) for r in tests if r["seed"] == seed) / 3 for seed in "01"]
     assert rows["good"].accuracy.mean == pytest.approx(sum(by_seed) / 2)
-    assert rows["good"].accuracy.over == "seeds"
+    assert (rows["good"].accuracy.over, rows["good"].macro_f1.over) == ("subjects and seeds", "seeds")
     assert rows["good"].difference.verdict == "better"
 
 
