@@ -184,7 +184,7 @@ def export(run: Path, /, *, to: str = "onnx") -> None:
 
     recipe = recipes.load(run)
     parity = edge.export_run(run, recipe.split.split(recipe.data.load()).valid.inputs["imu"], to)
-    console.print(f"{run / 'export' / 'student.onnx'}: {parity}", highlight=False)
+    console.print(f"{run / 'export' / 'student.onnx'} {parity}", highlight=False, soft_wrap=True)
 
 
 @app.command

@@ -24,7 +24,6 @@ def demo(out: Path, seed: int, console: Console) -> Path:
     parity = edge.export_run(out / METHODS[0], valid.inputs["imu"])
     page = report.report(runs, out / "report.html")
     report.print_table(runs, console)
-    console.print(
-        f"exported {out / METHODS[0] / 'export' / 'student.onnx'}: {parity}\nreport   {page}", highlight=False
-    )
+    exported = out / METHODS[0] / "export" / "student.onnx"
+    console.print(f"{exported} {parity}\n{page}", highlight=False, soft_wrap=True)
     return page

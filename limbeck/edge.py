@@ -49,6 +49,11 @@ class Parity:
     tolerance: float
     onnxruntime: str
 
+    def __str__(self) -> str:
+        apart = f"{max(self.difference.values()):.1g} apart at most"
+        same = f", the same answer in {min(self.agreement.values()):.1%}" if self.agreement else ""
+        return f"({self.bytes / 1e3:,.0f} kB): against the trained student on {self.windows:,} windows {apart}{same}"
+
 
 @dataclass(frozen=True)
 class Size:

@@ -164,6 +164,6 @@ def _confusion(group: Group, task: str) -> Panel:
             together = zip(*(s.confusion for s in scores), strict=True)
             counts = [[sum(cell) for cell in zip(*rows, strict=True)] for rows in together]
             drawn.append(
-                Figure(caption, heat_map(counts, labels, f"Confusion matrix of {caption}"), wide=len(labels) > 8)
+                Figure(caption, heat_map(counts, labels, f"Confusion matrix of {caption}"), wide=len(labels) > 4)
             )
     return Panel("", drawn)

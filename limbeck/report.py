@@ -137,11 +137,8 @@ def _note(group: Group) -> str:
     said = f"in %; mean over {' or '.join(map(str, seeds))} seeds" if seeds[-1:] > [1] else "in %; one seed"
     if over:
         said += f"; 95 % interval over {', or over '.join(over)} (bootstrap, widened by Student's t)"
-        said += (
-            "; of other scores than accuracy over seeds alone, where there are several"
-            if any("seeds" in o for o in over)
-            else ""
-        )
+    if any("seeds" in o for o in over):
+        said += "; of other scores than accuracy over seeds alone, where there are several"
     return said + ("; none where there is one seed and one test subject" if not all(x.over for x in found) else "")
 
 
