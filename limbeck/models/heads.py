@@ -21,8 +21,9 @@ SHARED = "shared"
 class Normalise(nn.Module):
     """`(x - mean) / std` of windows `(B, M, L)`; the identity until `fit` has seen training windows.
 
-    `channel`: each channel has its own mean and standard deviation. `scale`: one factor for all of them (their root
-    mean square) and no shift, so that what is a direction in space stays one.
+    `channel`: each channel has its own mean and standard deviation. `scale`: one factor for each triple of channels,
+    their root mean square (for all of them where they are no triples), and no shift, so that what is a direction in
+    space stays one and sensors of other units weigh alike.
     """
 
     mean: Tensor
@@ -46,7 +47,9 @@ class Normalise(nn.Module):
             mean = total / count
             std = (square / count - mean.square()).clamp(min=0).sqrt()
         else:
-            mean, std = torch.zeros_like(total), (square.mean() / count).sqrt().expand_as(total)
+            sensor = 3 if len(square) % 3 == 0 else len(square)
+            power = square.view(-1, sensor).mean(dim=1).repeat_interleave(sensor)
+            mean, std = torch.zeros_like(total), (power / count).sqrt()
         self.mean.copy_(mean.unsqueeze(1))
         self.std.copy_(torch.where(std > 0, std, 1.0).unsqueeze(1))
 
@@ -102,7 +105,8 @@ class Model(Spec, ABC):
     """The spec of a model for sensor windows."""
 
     normalise: Literal["none", "channel", "scale"] = "channel"
-    """With the statistics of the training windows, inside the model: each channel for itself, or all by one factor."""
+    """With the statistics of the training windows, inside the model: each channel for itself, or each triple by one
+    factor."""
     stitch: bool = False
     """Each head reads the shared feature through a learnt vector of its own."""
 

@@ -126,3 +126,16 @@ def test_models_side_by_side_answer_as_each_alone() -> None:
 def test_any_trunk_will_do() -> None:
     model = MultiTask(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), 5, TASKS, None)
     assert model(batch(torch.randn(2, 3, 4))).logits["activity"].shape == (2, 3)
+
+
+def test_each_triple_of_channels_has_a_scale_of_its_own() -> None:
+    column = Dense(
+        torch.randn(20, 6, 30, generator=torch.Generator().manual_seed(0))
+        * torch.tensor([1.0] * 3 + [100.0] * 3).view(6, 1)
+    )
+    norm = Normalise(6, "scale")
+    norm.fit(column)
+    seen = norm(column.values)
+    assert seen[:, :3].square().mean().item() == pytest.approx(1, abs=1e-4)
+    assert seen[:, 3:].square().mean().item() == pytest.approx(1, abs=1e-4)
+    assert norm.mean.abs().sum() == 0
