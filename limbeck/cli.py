@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 Fields = Annotated[str, Parameter(allow_leading_hyphen=True, help="Values of the recipe, as --plan.epochs 20.")]
 
-app = App(name="limbeck", help="Distils recordings and teachers into one small multi-task model.",
+app = App(name="limbeck", help="Distils recordings and teachers into one small multi-task model.\n\nExample: limbeck demo",
           version_flags=["--version"])  # fmt: skip
-data = App(name="data", help="Look at recordings before training on them.")
+data = App(
+    name="data",
+    help="Look at recordings before training on them.\n\nExample: limbeck data describe recordings --root DIR",
+)
 app.command(data)
 console = Console()
 errors = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")

@@ -66,8 +66,8 @@ class Plan(Spec):
     """Passes over the training windows; ignored where `steps` is given."""
     steps: int | None = Field(None, gt=0)
     """Optimiser steps."""
-    batch: int = Field(64, gt=0)
-    """Samples a step, over all processes."""
+    batch: int = Field(64, ge=2)
+    """Samples a step, over all processes; two at least, since statistics over a batch need them."""
     seed: int = 0
     """Of initial weights, order, dropout and augmentation."""
     optimiser: Adam | AdamW | SGD = Adam()

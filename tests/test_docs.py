@@ -1,0 +1,51 @@
+"""What README and the guides point to and show is there and runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import limbeck
+
+ROOT = Path(__file__).parent.parent
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS, ROOT / "benchmarks" / "README.md"]
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "benchmarks" / "README.md",
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_python_block_is_python_and_imports_what_exists(page: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        compile(block, page.name, "exec")
+        for names in re.findall(r"^from limbeck import (.+)$", block, re.MULTILINE):
+            assert all(hasattr(limbeck, name.strip()) for name in names.split(","))
+
+
+def test_the_loss_of_the_guide_can_be_trained() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
+    made: dict[str, object] = {}
+    exec(blocks[0], made)
+    assert str(made["objective"]) == "confident(activity)"
+
+
+@pytest.mark.parametrize("name", ["smooth-distill-recommended", "smooth-distill-decay"])
+def test_the_studies_of_the_paper_page_can_be_read(name: str, tmp_path: Path) -> None:
+    from limbeck.study import find
+
+    assert len(find(str(ROOT / "docs" / "papers" / f"{name}.json"), {"data.root": str(tmp_path)}).cells()) >= 9
+
+
+def test_readme_names_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert "make demo" in text
+    assert "make test" in text
