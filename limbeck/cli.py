@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 Fields = Annotated[str, Parameter(allow_leading_hyphen=True, help="Values of the recipe, as --plan.epochs 20.")]
 
-app = App(name="limbeck", help="Distils recordings and teachers into one small multi-task model.\n\nExample: limbeck demo",
-          version_flags=["--version"])  # fmt: skip
+app = App(
+    name="limbeck",
+    help="Distils recordings and teachers into one small multi-task model.\n\nExample: limbeck demo",
+    version_flags=["--version"],
+)
 data = App(
     name="data",
     help="Look at recordings before training on them.\n\nExample: limbeck data describe recordings --root DIR",
