@@ -42,7 +42,7 @@ class Distiller(nn.Module):
         if STUDENT in teachers:
             raise ValueError(f"a teacher cannot be named {STUDENT!r}")
         self.student = student
-        self.teachers = nn.ModuleDict(teachers)
+        self.teachers, self._taught_by = nn.ModuleDict(teachers), dict(teachers)
         self.views = [View(objective)] if isinstance(objective, Objective) else list(objective)
         self.objectives = nn.ModuleList(view.objective for view in self.views)
         for view in self.views:
@@ -72,19 +72,19 @@ class Distiller(nn.Module):
 
     def after_step(self, progress: float) -> None:
         """Lets the teachers learn; called once after each optimiser step."""
-        for teacher in self.teachers.values():
-            teacher.update(self.student, progress)  # type: ignore[operator]
+        for teacher in self._taught_by.values():
+            teacher.update(self.student, progress)
 
     def after_eval(self, scores: Mapping[str, float]) -> None:
         """Hands the validation scores to the weights that adapt to them."""
-        for objective in self.objectives:
-            for weight in objective.weights:  # type: ignore[union-attr]
+        for view in self.views:
+            for weight in view.objective.weights:
                 if callable(follow := getattr(weight, "after_eval", None)):
                     follow(scores)
 
     def fingerprints(self) -> dict[str, str]:
         """Of the teachers that never change: a checkpoint is only loaded beside the same ones."""
-        prints = {name: teacher.fingerprint() for name, teacher in self.teachers.items()}  # type: ignore[operator]
+        prints = {name: teacher.fingerprint() for name, teacher in self._taught_by.items()}
         return {name: text for name, text in prints.items() if text}
 
     def described(self) -> dict[str, str]:

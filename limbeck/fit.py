@@ -120,7 +120,7 @@ class _Loop:
         for parameter in self.learnt:  # what zero_grad does, without the profiler's hooks
             parameter.grad = None
         self.distiller.after_step(progress)
-        self.sums = self.sums + logged.double() if self.counted else logged.double()
+        self.sums = self.sums.add_(logged) if self.counted else logged.double()
         self.counted += 1
         self.step += 1
 

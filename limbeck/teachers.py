@@ -1,6 +1,7 @@
 """Teachers: modules that answer for a batch, and may learn after each step."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -21,11 +22,12 @@ def fingerprint(model: nn.Module) -> WeightsDigest:
     return digest(parts)
 
 
-class Teacher(nn.Module):
+class Teacher(nn.Module, ABC):
     """A model that the student learns from. Its answers carry no gradient."""
 
+    @abstractmethod
     def forward(self, batch: Batch) -> Outputs:
-        raise NotImplementedError
+        """What it answers for a batch."""
 
     def update(self, student: nn.Module, progress: float) -> None:
         """Learns from the student after an optimiser step; nothing by default."""
@@ -123,7 +125,7 @@ class Ensemble(Teacher):
 
     def __init__(self, teachers: Sequence[Teacher], weights: Sequence[float] | None = None) -> None:
         super().__init__()
-        self.teachers = nn.ModuleList(teachers)
+        self.teachers, self._each = nn.ModuleList(teachers), tuple(teachers)
         shares = torch.tensor(list(weights) if weights else [1.0] * len(teachers))
         if len(shares) != len(teachers) or not teachers:
             raise ValueError(f"{len(shares)} weights for {len(teachers)} teachers")
@@ -142,11 +144,11 @@ class Ensemble(Teacher):
         return Outputs(logits, answers[0].features)
 
     def update(self, student: nn.Module, progress: float) -> None:
-        for teacher in self.teachers:
-            teacher.update(student, progress)  # type: ignore[operator]
+        for teacher in self._each:
+            teacher.update(student, progress)
 
     def fingerprint(self) -> WeightsDigest | None:
-        prints = [teacher.fingerprint() for teacher in self.teachers]  # type: ignore[operator]
+        prints = [teacher.fingerprint() for teacher in self._each]
         return None if None in prints else digest([prints, self.log_shares.tolist()])
 
 
