@@ -152,6 +152,7 @@ def predict(
     /,
     *,
     rate: float | None = None,
+    time: str = "time",
     stride: int | None = None,
     out: Path | None = None,
     plot: Path | None = None,
@@ -168,6 +169,8 @@ def predict(
         CSV or Parquet with the channels the model knows, by name.
     rate
         Hz, where the file has no time column.
+    time
+        The column of times.
     stride
         Samples from one window to the next; a whole window if not given.
     out
@@ -177,7 +180,7 @@ def predict(
     """
     from limbeck.predict import predict_file
 
-    predict_file(run, recording, rate, stride, out, plot, console)
+    predict_file(run, recording, rate, stride, out, plot, console, time)
 
 
 @app.command

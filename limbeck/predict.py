@@ -30,14 +30,15 @@ def predict_file(
     out: Path | None,
     plot: Path | None,
     console: Console,
+    time: str = "time",
 ) -> list[Row]:
     """Answers for a CSV or Parquet file by the model of a run folder or an `.onnx` file, and what was odd about it.
 
     Written to `out` and drawn to `plot`; a table in the terminal where neither is given. `rate` (Hz) is for a file
-    without times.
+    without times, `time` names the column of a file that has them.
     """
     model = deployed.opened(source)
-    segments, findings = read_signal(recording, tuple(model.card["channels"]), rate)
+    segments, findings = read_signal(recording, tuple(model.card["channels"]), rate, time)
     for what, count in findings.counts.items():
         console.print(f"{what}: {count} (first: {findings.first[what]})", highlight=False, markup=False)
     for line in doubts(model.card, segments):

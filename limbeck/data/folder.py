@@ -143,8 +143,8 @@ class Recordings(SensorData):
         """Raises `UserError` where the file lacks a column that is needed."""
         if self.time not in file.kinds and self.rate is None:
             raise UserError(
-                f"{file.name} has no time column {self.time!r}; {file.known}; name it with --data.time, or give the "
-                "rate in Hz with --data.rate"
+                f"{file.name} has no time column {self.time!r}; {file.known}; name it with --data.time (to predict: "
+                "--time), or give the rate in Hz with --data.rate (to predict: --rate)"
             )
         for channel in channels:
             if channel not in file.kinds:
