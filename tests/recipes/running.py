@@ -27,5 +27,5 @@ def held(name: str, values: list[float]) -> None:
     if os.environ.get("LIMBECK_GOLDEN") == "write":
         GOLDEN.write_text(json.dumps(dict(sorted({**known, name: values}.items())), indent=1) + "\n")
         return
-    # Matrix products differ in the last digits between processors.
-    assert values == pytest.approx(known[name], rel=2e-3)
+    # Processors differ in the last digits: with AVX-512, AVX2 and neither these stay within 5e-5.
+    assert values == pytest.approx(known[name], rel=1e-4)
