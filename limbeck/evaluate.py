@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +13,6 @@ from limbeck.errors import UserError
 from limbeck.tasks import Task
 from limbeck.teachers import Cached, Frozen, Teacher, fingerprint
 
-Logits = dict[str, np.ndarray[Any, Any]]
 CHUNK = 512
 
 

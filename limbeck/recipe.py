@@ -61,7 +61,9 @@ class Place:
         with FileLock(folder / ".lock") if process.rank() == 0 else nullcontext():
             learnt = fit(run, folder, self.observers)
         if process.rank() == 0:
-            checkpoint.write_json(self.at / STAGES, {stage: os.path.relpath(folder, self.at)})
+            path = self.at / STAGES
+            known = checkpoint.read_json(path) if path.is_file() else {}
+            checkpoint.write_json(path, {**known, stage: os.path.relpath(folder, self.at)})
         return learnt
 
 
