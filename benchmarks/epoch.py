@@ -4,6 +4,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,7 +122,7 @@ class Limbeck:
         column = Windows(torch.from_numpy(signal), torch.arange(windows) * STRIDE, LENGTH)
         targets = {task.name: torch.from_numpy(label) for task, label in zip(TASKS, labels, strict=True)}
         meta = {"subject": np.full(windows, "s"), "start": np.zeros(windows)}
-        table = Table(TASKS, {"imu": column}, targets, meta, {}, "random")
+        table = Table(TASKS, {"sensor": column}, targets, meta, {}, "random")
         model = student(variant)
         one, two = (supervised(task) + 0.5 * kd(task, "ema", Soft(T=T)) for task in TASKS)
         distiller = Distiller(model, {"ema": EMA(model, BETA)}, 0.5 * one + 0.5 * two)
@@ -135,9 +136,21 @@ class Limbeck:
         for _ in range(self.loop.order.per_epoch):
             self.loop.advance(self.loop.distiller)
             self.loop.observer.stepped(self.loop.step)
-        mean = float(self.loop.sums[0]) / self.loop.counted
+        mean = float(self.loop.sums.tensor()[0]) / self.loop.sums.count
         self.loop.log()
         return mean
+
+
+def published(windows: int, variant: Variant, workers: int) -> timing.Turn:
+    """An epoch of the published form, in this process."""
+    torch.set_num_threads(1)
+    return Published(windows, variant, workers).epoch
+
+
+def limbeck(windows: int, variant: Variant, at: Path) -> timing.Turn:
+    """An epoch of Limbeck, in this process."""
+    torch.set_num_threads(1)
+    return Limbeck(windows, variant, at).epoch
 
 
 def same(windows: int, variant: Variant, at: Path) -> None:
@@ -189,15 +202,16 @@ def main(quick: bool, rounds: int) -> None:
             title = f"{variant}, a step, and its pieces alone (- published, + limbeck)"
             print(timing.table(title, spent, "published"), flush=True)
             for windows in (128,) if quick else (500, 2_000, 10_000, 40_000):
-                sides: dict[str, timing.Turn] = {
-                    "published": Published(windows, variant, 2).epoch,
-                    "limbeck": Limbeck(windows, variant, Path(at)).epoch,
+                sides = {
+                    "published": partial(published, windows, variant, 2),
+                    "limbeck": partial(limbeck, windows, variant, Path(at)),
                 }
                 if windows == 2_000:
-                    sides["published, again (A/A)"] = Published(windows, variant, 2).epoch
-                    sides["published, no workers"] = Published(windows, variant, 0).epoch
+                    sides["published, again (A/A)"] = partial(published, windows, variant, 2)
+                    sides["published, no workers"] = partial(published, windows, variant, 0)
                 turns = rounds if windows <= 2_000 else max(2, rounds * 4_000 // windows)
-                spent = timing.measure(sides, turns, warm=0 if quick or windows > 2_000 else 1)
+                with timing.apart(sides) as each:
+                    spent = timing.measure(each, turns, warm=0 if quick or windows > 2_000 else 1)
                 print(
                     timing.table(f"{variant}, {windows} windows, an epoch", spent, "published", 1, "epoch"), flush=True
                 )

@@ -68,7 +68,7 @@ class Setting:
         signal = self.x.transpose(1, 2).reshape(-1, 3)
         column = Windows(signal, torch.arange(self.rows) * LENGTH, LENGTH) if windows else Dense(self.x)
         meta = {"subject": np.full(self.rows, "s"), "start": np.zeros(self.rows)}
-        return Table((TASK,), {"imu": column}, {TASK.name: self.y}, meta, {}, f"random-{windows}")
+        return Table((TASK,), {"sensor": column}, {TASK.name: self.y}, meta, {}, f"random-{windows}")
 
 
 def settings(quick: bool) -> list[Setting]:
@@ -103,7 +103,7 @@ class ByHand:
     missing labels, or keep what a resumed run needs.
     """
 
-    def __init__(self, setting: Setting, mean_teacher: bool, loader: bool = False) -> None:
+    def __init__(self, setting: Setting, mean_teacher: bool, loader: bool = False, cached: bool = False) -> None:
         self.setting, self.mean_teacher = setting, mean_teacher
         self.student = Plain(copy.deepcopy(setting.student)).train()
         self.teacher = Plain(copy.deepcopy(setting.student if mean_teacher else setting.teacher))
@@ -114,27 +114,30 @@ class ByHand:
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
         self.mine, self.theirs = [mine for mine, _ in floats], [theirs for _, theirs in floats]
         self.counters = [pair for pair in pairs if not pair[0].is_floating_point()]
+        with torch.no_grad():
+            self.known = self.teacher(setting.x) if cached else None
         self.batches = self._loader() if loader else self._indexed()
         self.sum = 0.0
 
-    def _indexed(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _indexed(self) -> Iterator[tuple[Tensor, ...]]:
         order, step = Order(self.setting.rows, BATCH, 0), 0
         while True:
             at = order.at(step)
-            yield self.setting.x.index_select(0, at), self.setting.y.index_select(0, at)
+            columns = [self.setting.x, self.setting.y, *([] if self.known is None else [self.known])]
+            yield tuple(column.index_select(0, at) for column in columns)
             step += 1
 
-    def _loader(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _loader(self) -> Iterator[tuple[Tensor, ...]]:
         data = torch.utils.data.TensorDataset(self.setting.x, self.setting.y)
         loader = torch.utils.data.DataLoader(data, BATCH, shuffle=True)
         while True:
             yield from loader
 
     def step(self) -> None:
-        x, y = next(self.batches)
+        x, y, *known = next(self.batches)
         logits = self.student(x)
         with torch.no_grad():
-            answer = self.teacher(x)
+            answer = known[0] if known else self.teacher(x)
         soft = F.kl_div(
             F.log_softmax(logits / T, 1), F.log_softmax(answer / T, 1), reduction="batchmean", log_target=True
         )
@@ -179,7 +182,7 @@ class Limbeck:
     @property
     def sum(self) -> float:
         """Of the losses so far."""
-        return float(self.loop.sums[0])
+        return float(self.loop.sums.tensor()[0])
 
 
 class TorchDistill:
@@ -224,6 +227,7 @@ def sides(setting: Setting, mean_teacher: bool, at: Path) -> dict[str, Side]:
         "limbeck": Limbeck(setting, "frozen", True, at),
         "limbeck, tensor": Limbeck(setting, "frozen", False, at),
         "limbeck, cached teacher": Limbeck(setting, "cached", True, at),
+        f"{HAND}, cached teacher": ByHand(setting, mean_teacher, cached=True),
         f"{HAND}, DataLoader": ByHand(setting, mean_teacher, loader=True),
     }
     return made | ({"torchdistill": TorchDistill(setting)} if torchdistill() else {})

@@ -5,8 +5,12 @@ import random
 import statistics
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_all_start_methods, get_context, set_start_method
+from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 Turn = Callable[[], object]
@@ -38,10 +42,44 @@ class Ratio:
 
 
 def once(turn: Turn) -> Spent:
-    """What one turn takes."""
+    """What one turn takes; what it says itself if it ran elsewhere."""
     cpu, wall = _cpu(), time.perf_counter()
-    turn()
-    return Spent(_cpu() - cpu, time.perf_counter() - wall)
+    said = turn()
+    return said if isinstance(said, Spent) else Spent(_cpu() - cpu, time.perf_counter() - wall)
+
+
+@contextmanager
+def apart(sides: Mapping[str, Callable[[], Turn]]) -> Iterator[dict[str, Turn]]:
+    """The turns of sides that each have a fresh process of their own, as where the memory allocator differs.
+
+    A side is a function of a module, or a `partial` of one, which makes its turn there.
+    """
+    context, pipes, processes = get_context("spawn"), {}, []
+    for name, make in sides.items():
+        pipes[name], theirs = context.Pipe()
+        processes.append(context.Process(target=_serve, args=(make, theirs)))
+        processes[-1].start()
+    try:
+        yield {name: partial(_asked, pipe) for name, pipe in pipes.items()}
+    finally:
+        for pipe in pipes.values():
+            pipe.send(False)
+        for process in processes:
+            process.join()
+
+
+def _serve(make: Callable[[], Turn], pipe: Connection) -> None:
+    # What this process starts is to begin as it would anywhere, not anew because this one did.
+    set_start_method(get_all_start_methods()[0], force=True)
+    turn = make()
+    while pipe.recv():
+        pipe.send(once(turn))
+
+
+def _asked(pipe: Connection) -> Spent:
+    pipe.send(True)
+    spent: Spent = pipe.recv()
+    return spent
 
 
 def _cpu() -> float:
@@ -72,7 +110,7 @@ def ratios(spent: Mapping[str, list[Spent]], reference: str, by: str = "cpu") ->
     }
 
 
-def table(title: str, spent: Mapping[str, list[Spent]], reference: str, per: int = 1, unit: str = "step") -> str:
+def table(title: str, spent: Mapping[str, list[Spent]], reference: str, per: float = 1, unit: str = "step") -> str:
     """The ratios as text. A turn is `per` units; their milliseconds (medians) are for orientation, no more."""
     cpu, wall = ratios(spent, reference, "cpu"), ratios(spent, reference, "wall")
     rounds = len(spent[reference])

@@ -85,7 +85,7 @@ def again(path: Path) -> tuple[Array, Array]:
 def same(table: Table, windows: Array, targets: Array) -> None:
     """Raises `AssertionError` where the windows are others."""
     found = table.rows(torch.arange(len(table)))
-    assert np.array_equal(found.inputs["imu"].numpy(), windows.transpose(0, 2, 1))
+    assert np.array_equal(found.inputs["sensor"].numpy(), windows.transpose(0, 2, 1))
     assert np.array_equal(found.targets[TASK.name].numpy(), targets)
 
 
@@ -94,7 +94,7 @@ def cut(samples: int, rounds: int) -> None:
     recordings = recorded(samples)
     table, (windows, targets) = windowed(reading(recordings), CROSS, "random"), joined(recordings)
     same(table, windows, targets)
-    column = table.inputs["imu"]
+    column = table.inputs["sensor"]
     assert isinstance(column, Windows)
     share = (column.signal.nbytes + column.starts.nbytes) / windows.nbytes
     whole = CROSS.changed(borders="cut")

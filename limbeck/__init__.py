@@ -10,25 +10,32 @@ if TYPE_CHECKING:
     from limbeck.augment import Augment as Augment
     from limbeck.batch import Batch as Batch
     from limbeck.batch import Outputs as Outputs
+    from limbeck.data.dalia import DaLiA as DaLiA
     from limbeck.data.folder import Recordings as Recordings
+    from limbeck.data.galaxy import GalaxyPPG as GalaxyPPG
     from limbeck.data.har import WISDM as WISDM
     from limbeck.data.har import MHealth as MHealth
     from limbeck.data.har import Sleep as Sleep
+    from limbeck.data.pulse import Pulse as Pulse
     from limbeck.data.source import Table as Table
     from limbeck.data.source import concat as concat
+    from limbeck.data.spc import IEEESPC as IEEESPC
     from limbeck.data.split import BySubject as BySubject
     from limbeck.data.split import KFoldSubjects as KFoldSubjects
     from limbeck.data.split import LeaveOneSubjectOut as LeaveOneSubjectOut
     from limbeck.data.split import RandomWindow as RandomWindow
     from limbeck.data.synthetic import Wearable as Wearable
     from limbeck.data.watch import Watch as Watch
+    from limbeck.data.wildppg import WildPPG as WildPPG
     from limbeck.distiller import Distiller as Distiller
     from limbeck.distiller import View as View
     from limbeck.errors import Interrupted as Interrupted
     from limbeck.errors import UserError as UserError
+    from limbeck.models import MLP as MLP
     from limbeck.models import BiLSTM as BiLSTM
     from limbeck.models import Hybrid as Hybrid
     from limbeck.models import MTLNet as MTLNet
+    from limbeck.models import PPGResNet as PPGResNet
     from limbeck.models import ResNet1D as ResNet1D
     from limbeck.objective import Objective as Objective
     from limbeck.objective import Term as Term
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from limbeck.plan import Adam as Adam
     from limbeck.plan import AdamW as AdamW
     from limbeck.plan import Plan as Plan
+    from limbeck.recipes import PPGHeartRate as PPGHeartRate
     from limbeck.recipes import SmoothDistill as SmoothDistill
     from limbeck.run import Run as Run
     from limbeck.tasks import Task as Task
@@ -54,18 +62,23 @@ if TYPE_CHECKING:
 _PLACES = {
     "augment": ("Augment",),
     "batch": ("Batch", "Outputs"),
+    "data.dalia": ("DaLiA",),
     "data.folder": ("Recordings",),
+    "data.galaxy": ("GalaxyPPG",),
     "data.har": ("WISDM", "MHealth", "Sleep"),
+    "data.pulse": ("Pulse",),
     "data.source": ("Table", "concat"),
+    "data.spc": ("IEEESPC",),
     "data.split": ("BySubject", "KFoldSubjects", "LeaveOneSubjectOut", "RandomWindow"),
     "data.synthetic": ("Wearable",),
     "data.watch": ("Watch",),
+    "data.wildppg": ("WildPPG",),
     "distiller": ("Distiller", "View"),
     "errors": ("Interrupted", "UserError"),
-    "models": ("BiLSTM", "Hybrid", "MTLNet", "ResNet1D"),
+    "models": ("MLP", "BiLSTM", "Hybrid", "MTLNet", "PPGResNet", "ResNet1D"),
     "objective": ("Objective", "Term"),
     "plan": ("SGD", "Adam", "AdamW", "Plan"),
-    "recipes": ("SmoothDistill",),
+    "recipes": ("PPGHeartRate", "SmoothDistill"),
     "run": ("Run",),
     "tasks": ("Task",),
     "teachers": ("EMA", "Cached", "Ensemble", "Frozen", "Teacher"),

@@ -31,14 +31,14 @@ class Augment(Spec):
     def __call__(self, batch: Batch) -> Batch:
         """A batch whose `imu` windows `(B, M, L)` are changed. Raises `UserError` where M is no multiple of 3 and they
         are to rotate."""
-        x = batch.inputs["imu"]
+        x = batch.inputs["sensor"]
         if self.rotation:
             x = rotate(x, random_rotations(len(x), math.radians(self.rotation), x))
         if self.scale:
             x = x * (1 + self.scale * (2 * torch.rand(len(x), 1, 1, device=x.device) - 1))
         if self.jitter:
             x = x + self.jitter * torch.randn_like(x)
-        return batch.with_inputs({**batch.inputs, "imu": x})
+        return batch.with_inputs({**batch.inputs, "sensor": x})
 
 
 def rotate(x: Tensor, rotations: Tensor) -> Tensor:

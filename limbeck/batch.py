@@ -1,7 +1,9 @@
 """What goes into a model and what comes out of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,12 +17,15 @@ class Batch:
     - `targets`, by task: `(B, *S)`; a missing label is `tasks.IGNORE`, or NaN where targets are reals.
     - `ids` `(B,)`: the rows of the table the samples came from; a cached teacher answers by them.
     - `pure`: the inputs are those of the table. What augments or mixes them must clear it (`with_inputs` does).
+    - `whole`: tasks none of whose labels is missing, which need not be looked through; what takes labels away must
+      clear it.
     """
 
     inputs: Mapping[str, Tensor]
     targets: Mapping[str, Tensor]
     ids: Tensor
     pure: bool = True
+    whole: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,9 +46,8 @@ class Batch:
         return replace(self, inputs=inputs, pure=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(NamedTuple):
     """What a model answers: logits `(B, C, *S)` by task, and features by the name the model declares for them."""
 
     logits: Mapping[str, Tensor]
-    features: Mapping[str, Tensor] = field(default_factory=dict)
+    features: Mapping[str, Tensor] = MappingProxyType({})

@@ -29,7 +29,12 @@ class Style:
     @property
     def css(self) -> str:
         """The classes of its elements."""
-        return f"s{self.number % COLOURS}" + (" faint" if self.faint else "")
+        colour = "truth" if self == TRUTH else f"s{self.number % COLOURS}"
+        return colour + (" faint" if self.faint else "")
+
+
+TRUTH = Style(-1)
+"""What was true, in the colour of the text."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Mark:
-    """A value, in percent, with its interval where there is one."""
+    """A value, in the unit of its chart, with its interval where there is one."""
 
     name: str
     style: Style
@@ -84,7 +89,7 @@ def shortened(text: str, width: float) -> str:
     return text if len(text) <= fits else text[: fits - 1].rstrip() + "…"
 
 
-def _svg(width: float, height: float, label: str, parts: Sequence[str], fluid: bool = True) -> str:
+def svg(width: float, height: float, label: str, parts: Sequence[str], fluid: bool = True) -> str:
     size = "" if fluid else f' width="{width:.0f}" height="{height:.0f}"'
     kind = "chart" if fluid else "chart fixed"
     inside = "".join(parts)
@@ -92,12 +97,12 @@ def _svg(width: float, height: float, label: str, parts: Sequence[str], fluid: b
     return f'<svg class="{kind}" {box} role="img" aria-label="{safe(label)}">{inside}</svg>'
 
 
-def _text(x: float, y: float, text: str, css: str = "", extra: str = "", full: str = "") -> str:
+def words(x: float, y: float, text: str, css: str = "", extra: str = "", full: str = "") -> str:
     title = f"<title>{safe(full)}</title>" if full and full != text else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}"{extra}>{safe(text)}{title}</text>'
 
 
-def _rule(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
+def rule(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{css}"/>'
 
 
@@ -123,37 +128,57 @@ def legend(names: Sequence[tuple[str, Style]]) -> str:
     """The names of the series with their line and mark, as an HTML list."""
     items = (
         f'<li><svg viewBox="0 0 30 14" width="30" height="14" aria-hidden="true">'
-        f"{_rule(1, 7, 29, 7, f'line {style.css}')}{shape(style, 15, 7)}</svg>{safe(name)}</li>"
+        f"{rule(1, 7, 29, 7, f'line {style.css}')}{shape(style, 15, 7)}</svg>{safe(name)}</li>"
         for name, style in names
     )
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def line_chart(lines: Sequence[Line], label: str, across: str, unit: str = "", zero: bool = False) -> str:
-    """Lines over a common axis (named `across`), each with its band; `zero` holds y = 0 in view, drawn strongly."""
-    height, left, right, top, bottom = 216, 42, 10, 20, 36
-    ys = [v for line in lines for _, *values in line.points for v in values] + ([0.0] if zero else [])
-    xs = [point[0] for line in lines for point in line.points]
-    rows, columns = ticks(min(ys), max(ys)), ticks(0, max(xs), 5)
+@dataclass(frozen=True)
+class Frame:
+    """The axes of a chart, by their ticks."""
 
-    def at(x: float, y: float) -> tuple[float, float]:
+    columns: Sequence[float]
+    rows: Sequence[float]
+    height: float = 216
+    left: float = 42
+    right: float = 10
+    top: float = 20
+    bottom: float = 36
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point is drawn."""
+        columns, rows, low = self.columns, self.rows, self.height - self.bottom
         return (
-            left + (x - columns[0]) / (columns[-1] - columns[0]) * (WIDTH - left - right),
-            height - bottom - (y - rows[0]) / (rows[-1] - rows[0]) * (height - bottom - top),
+            self.left + (x - columns[0]) / (columns[-1] - columns[0]) * (WIDTH - self.left - self.right),
+            low - (y - rows[0]) / (rows[-1] - rows[0]) * (low - self.top),
         )
 
-    parts = [_text(left - 36, 11, unit, "axis")] if unit else []
-    for value in rows:
-        y = at(columns[0], value)[1]
-        parts.append(_rule(left, y, WIDTH - right, y, "zero" if zero and value == 0 else "grid"))
-        parts.append(_text(left - 6, y + 3.5, number(value), "tick end"))
-    for value in columns:
-        parts.append(_text(at(value, rows[0])[0], height - bottom + 15, number(value), "tick mid"))
-    parts.append(_text((left + WIDTH - right) / 2, height - 4, across, "axis mid"))
+    def drawn(self, across: str, unit: str = "", zero: bool = False) -> list[str]:
+        """The grid with its figures; `across` names what runs along, `zero` draws y = 0 strongly."""
+        parts = [words(self.left - 36, 11, unit, "axis")] if unit else []
+        for value in self.rows:
+            y = self.at(self.columns[0], value)[1]
+            parts.append(rule(self.left, y, WIDTH - self.right, y, "zero" if zero and value == 0 else "grid"))
+            parts.append(words(self.left - 6, y + 3.5, number(value), "tick end"))
+        for value in self.columns:
+            parts.append(
+                words(self.at(value, self.rows[0])[0], self.height - self.bottom + 15, number(value), "tick mid")
+            )
+        parts.append(words((self.left + WIDTH - self.right) / 2, self.height - 4, across, "axis mid"))
+        return parts
+
+
+def line_chart(lines: Sequence[Line], label: str, across: str, unit: str = "", zero: bool = False) -> str:
+    """Lines over a common axis (named `across`), each with its band; `zero` holds y = 0 in view, drawn strongly."""
+    ys = [v for line in lines for _, *values in line.points for v in values] + ([0.0] if zero else [])
+    xs = [point[0] for line in lines for point in line.points]
+    frame = Frame(ticks(0, max(xs), 5), ticks(min(ys), max(ys)))
+    parts = frame.drawn(across, unit, zero)
     for line in lines:
-        parts += _line(line, at, unit)
+        parts += _line(line, frame.at, unit)
     ends = ", ".join(f"{line.name} ends at {line.points[-1][1]:.3g}{unit and f' {unit}'}" for line in lines)
-    return _svg(WIDTH, height, f"{label}: {ends}", parts)
+    return svg(WIDTH, frame.height, f"{label}: {ends}", parts)
 
 
 def _line(line: Line, at: Place, unit: str) -> list[str]:
@@ -161,8 +186,8 @@ def _line(line: Line, at: Place, unit: str) -> list[str]:
     above, below = [at(x, h) for x, _, _, h in line.points], [at(x, l) for x, _, l, _ in line.points]
     parts = []
     if above != below:
-        parts.append(f'<polygon points="{_path([*above, *reversed(below)])}" class="band {line.style.css}"/>')
-    parts.append(f'<polyline points="{_path(places)}" class="line {line.style.css}"/>')
+        parts.append(f'<polygon points="{path([*above, *reversed(below)])}" class="band {line.style.css}"/>')
+    parts.append(f'<polyline points="{path(places)}" class="line {line.style.css}"/>')
     marked = range(len(places)) if len(places) <= 12 else [len(places) - 1]
     for i in marked:
         x, y, *_ = line.points[i]
@@ -171,12 +196,12 @@ def _line(line: Line, at: Place, unit: str) -> list[str]:
     return parts
 
 
-def _path(places: Sequence[tuple[float, float]]) -> str:
+def path(places: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
 
-def interval_chart(marks: Sequence[Mark], label: str) -> str:
-    """A row for each mark: its value and interval on a common axis in percent, and in figures at the end."""
+def interval_chart(marks: Sequence[Mark], label: str, unit: str = "%", places: int = 1) -> str:
+    """A row for each mark: its value and interval on a common axis, and in figures at the end."""
     left, right, row, top = min(130.0, 8 + CHARACTER * max(len(m.name) for m in marks)), 44, 26, 6
     values = [v for m in marks for v in (m.value, m.low, m.high) if v is not None]
     columns = ticks(min(values), max(values), 4)
@@ -188,19 +213,20 @@ def interval_chart(marks: Sequence[Mark], label: str) -> str:
     parts = _columns(columns, at, top, height - 18)
     for i, m in enumerate(marks):
         y = top + row * (i + 0.5)
-        parts.append(_text(left - 4, y + 4, shortened(m.name, left - 4), "name end", full=m.name))
-        said = f"{m.name}: {m.value:.1f} %"
+        parts.append(words(left - 4, y + 4, shortened(m.name, left - 4), "name end", full=m.name))
+        said = f"{m.name}: {m.value:.{places}f} {unit}"
         if m.low is not None and m.high is not None:
-            said += f" ({m.low:.1f} to {m.high:.1f})"
-            parts.append(_rule(at(m.low), y, at(m.high), y, f"bar {m.style.css}"))
-            parts += [_rule(at(v), y - 4, at(v), y + 4, f"bar {m.style.css}") for v in (m.low, m.high)]
+            said += f" ({m.low:.{places}f} to {m.high:.{places}f})"
+            parts.append(rule(at(m.low), y, at(m.high), y, f"bar {m.style.css}"))
+            parts += [rule(at(v), y - 4, at(v), y + 4, f"bar {m.style.css}") for v in (m.low, m.high)]
         parts.append(shape(m.style, at(m.value), y, said, 4.5))
-        parts.append(_text(WIDTH - 2, y + 4, f"{m.value:.1f}", "figure end"))
-    return _svg(WIDTH, height, f"{label}: " + ", ".join(f"{m.name} {m.value:.1f} %" for m in marks), parts)
+        parts.append(words(WIDTH - 2, y + 4, f"{m.value:.{places}f}", "figure end"))
+    told = ", ".join(f"{m.name} {m.value:.{places}f} {unit}" for m in marks)
+    return svg(WIDTH, height, f"{label}: {told}", parts)
 
 
-def dot_chart(rows: Sequence[tuple[str, Sequence[Mark]]], label: str) -> str:
-    """A row for each name with a mark for each series, on a common axis in percent."""
+def dot_chart(rows: Sequence[tuple[str, Sequence[Mark]]], label: str, unit: str = "%", places: int = 1) -> str:
+    """A row for each name with a mark for each series, on a common axis."""
     left, right = min(110.0, 12 + CHARACTER * max(len(name) for name, _ in rows)), 10
     most = max(len(marks) for _, marks in rows)
     row, top = max(18, 5 * most + 8), 6
@@ -216,53 +242,17 @@ def dot_chart(rows: Sequence[tuple[str, Sequence[Mark]]], label: str) -> str:
     parts += _columns(columns, at, top, height - 18)
     for i, (name, marks) in enumerate(rows):
         middle = top + row * (i + 0.5)
-        parts.append(_text(left - 6, middle + 4, shortened(name, left - 6), "name end", full=name))
+        parts.append(words(left - 6, middle + 4, shortened(name, left - 6), "name end", full=name))
         # Each series has its own height in the row, so that marks of like value do not hide each other.
         for j, m in enumerate(marks):
             y = middle + 5 * (j - (len(marks) - 1) / 2)
-            parts.append(shape(m.style, at(m.value), y, f"{name}, {m.name}: {m.value:.1f} %", 3.6))
-    return _svg(WIDTH, height, label, parts)
+            parts.append(shape(m.style, at(m.value), y, f"{name}, {m.name}: {m.value:.{places}f} {unit}", 3.6))
+    return svg(WIDTH, height, label, parts)
 
 
 def _columns(columns: Sequence[float], at: Along, top: float, bottom: float) -> list[str]:
     parts = []
     for value in columns:
-        parts.append(_rule(at(value), top, at(value), bottom, "grid"))
-        parts.append(_text(at(value), bottom + 14, number(value), "tick mid"))
+        parts.append(rule(at(value), top, at(value), bottom, "grid"))
+        parts.append(words(at(value), bottom + 14, number(value), "tick mid"))
     return parts
-
-
-def heat_map(counts: Sequence[Sequence[int]], labels: Sequence[str], label: str) -> str:
-    """A confusion matrix (row true, column predicted), each row as shares of its sum; counts are in the tooltips."""
-    size = len(labels)
-    cell = 56.0 if size <= 3 else 36.0 if size <= 8 else 22.0 if size <= 20 else max(3.0, 480 / size)
-    every = math.ceil(size / 40)
-    margin = min(132.0, 10 + CHARACTER * max(map(len, labels)))
-    left, top, wide = max(margin, 48.0), 8.0, cell * size
-    below = 12 + margin * 0.72
-    parts = [f'<rect x="{left:.1f}" y="{top}" width="{wide:.1f}" height="{wide:.1f}" class="sheet"/>']
-    for i, (name, row) in enumerate(zip(labels, counts, strict=True)):
-        whole, y = sum(row), top + cell * i
-        if i % every == 0:
-            short = shortened(name, margin - 8)
-            parts.append(_text(left - 6, y + cell / 2 + 4, short, "name end", full=name))
-            x, under = left + cell * (i + 0.5) + 3, top + wide + 12
-            parts.append(_text(x, under, short, "name end", f' transform="rotate(-45 {x:.1f} {under:.1f})"', full=name))
-        for j, count in enumerate(row):
-            if count:
-                parts.append(_cell(left + cell * j, y, cell, count, whole, f"{name} called {labels[j]}"))
-    parts.append(_text(left + wide, top + wide + below + 14, "predicted →", "axis end"))
-    parts.append(_text(left - 6, top + wide + 14, "true ↑", "axis end"))
-    said = f"{label}: {sum(row[i] for i, row in enumerate(counts))} of {sum(map(sum, counts))} on the diagonal"
-    return _svg(left + wide + 8, top + wide + below + 20, said, parts, fluid=False)
-
-
-def _cell(x: float, y: float, size: float, count: int, whole: int, what: str) -> str:
-    share = count / whole
-    title = f"<title>{safe(what)}: {count:,} of {whole:,} ({share:.1%})</title>"
-    box = f'x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="{size:.1f}"'
-    drawn = f'<g>{title}<rect {box} class="heat" fill-opacity="{0.04 + 0.96 * share:.2f}"/>'
-    if size >= 22 and share >= 0.005:
-        css = f"{'in' if share > 0.68 else 'half' if share > 0.5 else 'out'} {'large' if size > 40 else 'small'} mid"
-        drawn += _text(x + size / 2, y + size / 2 + 3.5, f"{100 * share:.0f}", css)
-    return drawn + "</g>"

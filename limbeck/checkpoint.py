@@ -2,14 +2,17 @@
 
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -44,6 +47,17 @@ def _drop(temporary: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """A JSON file in one piece."""
     write(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """A compressed .npz file in one piece, for `numpy.load`. Raises `ValueError` for objects, which are not arrays."""
+    buffer = io.BytesIO()
+    # As `numpy.savez_compressed`, which before NumPy 2 cannot be told to refuse objects.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    write(path, buffer.getvalue())
 
 
 def read_json(path: Path) -> Any:

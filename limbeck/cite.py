@@ -39,6 +39,11 @@ PAPERS: dict[str, tuple[str, dict[str, str]]] = {
         "title": "Decoupled Knowledge Distillation",
         "author": "Zhao, Borui and Cui, Quan and Song, Renjie and Qiu, Yiyu and Liang, Jiajun",
         "booktitle": "CVPR", "year": "2022", "eprint": "2203.08679", "archiveprefix": "arXiv"}),
+    "romero2015fitnets": ("inproceedings", {
+        "title": "FitNets: Hints for Thin Deep Nets",
+        "author": "Romero, Adriana and Ballas, Nicolas and Kahou, Samira Ebrahimi and Chassang, Antoine and "
+                  "Gatta, Carlo and Bengio, Yoshua",
+        "booktitle": "ICLR", "year": "2015", "eprint": "1412.6550", "archiveprefix": "arXiv"}),
     "tarvainen2017mean": ("inproceedings", {
         "title": "Mean teachers are better role models: Weight-averaged consistency targets improve semi-supervised "
                  "deep learning results",
@@ -59,6 +64,8 @@ USES: dict[str, tuple[str, ...]] = {
     "distill-2md-mtl": ("hosseini2019distill", "hinton2015distilling"),
     "soft": ("hinton2015distilling",),
     "decoupled": ("zhao2022decoupled",),
+    "dkd": ("zhao2022decoupled",),
+    "feature": ("romero2015fitnets",),
     "ema": ("tarvainen2017mean",),
     "trees": ("geurts2006extremely",),
 }
@@ -78,7 +85,7 @@ def keys_of(recipe: Mapping[str, Any], models: Iterable[str] = ()) -> list[str]:
     A recipe that has no paper adds none.
     """
     how = recipe.get("how")
-    kinds = [recipe["kind"], how.get("kind") if isinstance(how, Mapping) else how, *models]
+    kinds = [recipe["kind"], how.get("kind") if isinstance(how, Mapping) else how, recipe.get("strategy"), *models]
     return list(dict.fromkeys(key for kind in kinds if kind in USES for key in USES[kind]))
 
 

@@ -52,7 +52,7 @@ def trees(split: Split, seed: int = 0, count: int = 300) -> tuple[dict[str, dict
     from sklearn.ensemble import ExtraTreesClassifier
 
     tables: dict[str, Table] = {"train": split.train, "valid": split.valid, "test": split.test}
-    known = {name: features(table.inputs["imu"]) for name, table in tables.items()}
+    known = {name: features(table.inputs["sensor"]) for name, table in tables.items()}
     logits: dict[str, dict[str, torch.Tensor]] = {name: {} for name in tables}
     nodes = 0
     for task in split.train.tasks:

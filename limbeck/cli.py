@@ -36,6 +36,8 @@ def main() -> None:
     try:
         if words[:1] == ["train"] and len(words) > 2 and words[1][:1] != "-" and words[-1] in ("--help", "-h"):
             fields(words[1])
+        elif words[:1] == ["data"] and len(words) > 3 and words[2][:1] != "-" and words[-1] in ("--help", "-h"):
+            kind_fields(words[2])
         else:
             app(words, exit_on_error=False, print_error=False)
     except (UserError, CycloptsError, OSError) as error:
@@ -99,7 +101,7 @@ def train(
         _run(made, at, tensorboard)
 
 
-def _run(recipe: "Recipe", at: Path, tensorboard: bool) -> None:
+def _run(recipe: "Recipe", at: Path, tensorboard: bool, shared: Path | None = None) -> None:
     from limbeck import process, report
     from limbeck.observers import Bar, TensorBoard
 
@@ -107,7 +109,7 @@ def _run(recipe: "Recipe", at: Path, tensorboard: bool) -> None:
     leader = process.rank() == 0
     watching = [Bar(errors), *([TensorBoard()] if tensorboard else [])] if leader else []
     try:
-        recipe.run(at, watching)
+        recipe.run(at, watching, shared)
     except Interrupted as stopped:
         raise Interrupted(f"{stopped}. To go on: limbeck resume {at}") from None
     if leader:
@@ -122,9 +124,10 @@ def resume(run: Path, /, *, tensorboard: bool = False) -> None:
     Example: limbeck resume runs/a
     """
     from limbeck import process, recipes
+    from limbeck.workers import stages
 
     with process.joined():
-        _run(recipes.load(run), run, tensorboard)
+        _run(recipes.load(run), run, tensorboard, stages(run))
 
 
 @app.command
@@ -153,13 +156,16 @@ def predict(
     *,
     rate: float | None = None,
     time: str = "time",
+    channels: str = "",
     stride: int | None = None,
     out: Path | None = None,
     plot: Path | None = None,
 ) -> None:
-    """Labels a raw recording: a label with its probability for every window and task.
+    """Answers along a raw recording, for every window: a label with its probability, or a value with its interval.
 
     Example: limbeck predict runs/a walk.csv --rate 50 --out walk.labels.csv --plot walk.png
+
+    A value such as a heart rate comes with the interval that holds 95 % of its probability, and its entropy in nats.
 
     Parameters
     ----------
@@ -171,6 +177,8 @@ def predict(
         Hz, where the file has no time column.
     time
         The column of times.
+    channels
+        Columns that are the model's channels, in its order, as red,x,y,z; if they are called otherwise.
     stride
         Samples from one window to the next; a whole window if not given.
     out
@@ -180,7 +188,8 @@ def predict(
     """
     from limbeck.predict import predict_file
 
-    predict_file(run, recording, rate, stride, out, plot, console, time)
+    named = tuple(name.strip() for name in channels.split(",") if name.strip())
+    predict_file(run, recording, rate, stride, out, plot, console, time, named)
 
 
 @app.command
@@ -192,8 +201,28 @@ def export(run: Path, /, *, to: str = "onnx") -> None:
     from limbeck import edge, recipes
 
     recipe = recipes.load(run)
-    parity = edge.export_run(run, recipe.split.split(recipe.data.load()).valid.inputs["imu"], to)
+    parity = edge.export_run(run, recipe.split.split(recipe.data.load()).valid.inputs["sensor"], to)
     console.print(f"{run / 'export' / 'student.onnx'} {parity}", highlight=False, soft_wrap=True)
+
+
+@app.command
+def bench(*models: Path, repeats: int = 300, processes: int = 3) -> None:
+    """What models cost: time of an answer, memory, bytes and operations, measured in fresh processes.
+
+    Example: limbeck bench runs/a runs/b
+
+    Parameters
+    ----------
+    models
+        Run folders (student, its export, teachers), or .onnx files.
+    repeats
+        Answers that are timed in a process.
+    processes
+        Processes for each model, of which the median is told.
+    """
+    from limbeck.cost import bench as run
+
+    run(models, repeats, processes, console)
 
 
 @app.command
@@ -275,6 +304,13 @@ def fields(recipe: str) -> None:
     print_fields(make(recipe, {}), console)
 
 
+def kind_fields(kind: str) -> None:
+    """Prints the fields of a kind of recordings with their defaults."""
+    from limbeck.fields import print_kind
+
+    print_kind(kind, console)
+
+
 @data.command(name="list")
 def list_() -> None:
     """The kinds of recordings that can be read.
@@ -306,6 +342,8 @@ def describe(kind: str, /, *fields: Fields) -> None:
     """Subjects, rates, labels per task and subject, gaps, and the windows and splits that would come out.
 
     Example: limbeck data describe recordings --root DIR
+
+    limbeck data describe recordings --help lists the fields of that kind.
     """
     from limbeck.data import inspect
     from limbeck.fields import data_spec

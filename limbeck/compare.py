@@ -8,7 +8,8 @@ from typing import Any
 
 from limbeck.errors import UserError
 from limbeck.finished import STUDENT, Finished, Model, Scores, leaves, text
-from limbeck.statistics import Difference, Estimate, accuracy, over_seeds, paired
+from limbeck.measures import Measure, Measures
+from limbeck.statistics import Difference, Estimate, average, over_seeds, paired
 
 LEAK = "leaky split: windows of one subject on both sides"
 
@@ -18,16 +19,16 @@ def distinct(scores: Sequence[Scores], trained: bool) -> list[Scores]:
     return list(scores) if trained else list({s.model_dump_json(): s for s in scores}.values())
 
 
-def estimate(scores: Sequence[Scores], metric: str) -> Estimate:
-    """The mean of a score over seeds, with an interval over all that can be drawn again: of an accuracy seeds and
-    subjects, of another score the seeds alone, or its subjects where there is one seed."""
-    if metric == "accuracy" and all(s.counts for s in scores):
-        return accuracy({seed: s.counts for seed, s in enumerate(scores)})
-    values = [getattr(s, metric) for s in scores]
+def estimate(scores: Sequence[Scores], measure: Measure) -> Estimate:
+    """The mean of a score over seeds, with an interval over all that can be drawn again: of what the task is judged by
+    seeds and subjects, of another score the seeds alone, or its subjects where there is one seed."""
+    if measure == scores[0].measures[0] and all(s.counts for s in scores):
+        return average({seed: s.counts for seed, s in enumerate(scores)}, measure.bounds)
+    values = [v for s in scores if (v := s.value(measure.key)) is not None]
     if len(values) > 1:
-        return over_seeds(values)
+        return over_seeds(values, measure.bounds)
     # What is kept by subject cannot give this score again; its interval was made when the run was scored.
-    bounds = (scores[0].interval or {}).get(metric)
+    bounds = (scores[0].interval or {}).get(measure.key)
     return Estimate(values[0], *bounds, "subjects") if bounds else Estimate(values[0])
 
 
@@ -64,10 +65,10 @@ class Entry:
         """Those of each seed; once where all are the same because nothing was trained."""
         return distinct([*self.by_seed(task).values()], self.size.parameters is not None)
 
-    def estimate(self, task: str, metric: str) -> Estimate | None:
+    def estimate(self, task: str, measure: Measure) -> Estimate | None:
         """Mean and interval of a score; None where no run has it."""
-        scores = [s for s in self.scores(task) if getattr(s, metric) is not None]
-        return estimate(scores, metric) if scores else None
+        scores = [s for s in self.scores(task) if s.value(measure.key) is not None]
+        return estimate(scores, measure) if scores else None
 
     def curve(self, read: Callable[[Finished], Mapping[float, float]]) -> list[tuple[float, float, float, float]]:
         """(epoch, mean, lowest, highest) over seeds of what `read` finds in a run by epoch, where all seeds have it."""
@@ -77,15 +78,16 @@ class Entry:
 
 
 def difference(one: Entry, two: Entry, task: str) -> Difference:
-    """By how much one accuracy on the test lies above another, over the seeds that both have and the subjects.
+    """By how much one score on the test lies above another, over the seeds that both have and the subjects.
 
     Where they share no seed, they are paired in order: that is as valid, if less sharp. Raises `UserError` where they
     share no test subject.
     """
+    higher = one.scores(task)[0].measures[0].higher
     ours, theirs = ({seed: s.counts for seed, s in e.by_seed(task).items()} for e in (one, two))
     if not ours.keys() & theirs.keys():
         ours, theirs = (dict(enumerate(counts.values())) for counts in (ours, theirs))
-    found = paired(ours, theirs)
+    found = paired(ours, theirs, higher=higher)
     if found is None:
         raise UserError(f"{one.name} and {two.name} have no test subject in common on {task}, so they do not compare")
     return found
@@ -118,6 +120,10 @@ class Group:
     def tasks(self) -> list[str]:
         """All tasks that any entry was tested on, in order."""
         return list(dict.fromkeys(t for e in self.entries for t in e.runs[0].scored.models[e.model].parts["test"]))
+
+    def measures(self, task: str) -> Measures:
+        """What is told of a task, the first being what it is judged by."""
+        return next(s.measures for e in self.entries for s in e.scores(task))
 
     @property
     def students(self) -> list[Entry]:

@@ -69,7 +69,7 @@ def parse(cls: type[S], values: Mapping[str, Any], where: str = "") -> S:
             fields[name] = None
         elif classes and not isinstance(value, Spec):
             fields[name] = _choose(classes, value, field.default, where + name)
-        elif isinstance(value, str) and get_origin(field.annotation) is tuple:
+        elif isinstance(value, str) and _holds_tuple(field.annotation):
             fields[name] = tuple(part.strip() for part in value.split(",") if part.strip())
         else:
             fields[name] = value
@@ -82,6 +82,10 @@ def parse(cls: type[S], values: Mapping[str, Any], where: str = "") -> S:
             raise UserError(f"{path} is needed: give --{path}") from None
         said = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{path}: {said}" + (f" (given {first['input']!r})" if first["loc"] else "")) from None
+
+
+def _holds_tuple(annotation: Any) -> bool:
+    return any(get_origin(part) is tuple for part in (annotation, *get_args(annotation)))
 
 
 def _choose(classes: Sequence[type[Spec]], value: Any, default: Any, where: str) -> Spec:

@@ -23,6 +23,8 @@ INPUT = "window"
 """The name of an ONNX file's input; its outputs are named by their tasks."""
 SEAL = b"limbeck-seal-"
 """What comes before the 16 digits that name all other bytes of an ONNX file."""
+RENAMED = {"imu": "sensor"}
+"""Modalities that older run folders call otherwise."""
 UNSEALED = SEAL + b"0" * 16
 
 
@@ -47,7 +49,8 @@ class TorchModel:
 
     def __init__(self, module: nn.Module, tasks: Sequence[Task], card: Card) -> None:
         self.tasks, self.card = tuple(tasks), card
-        self.module = Probabilities(copy.deepcopy(module).cpu(), tasks, card["modality"]).eval()
+        called = str(card["modality"])
+        self.module = Probabilities(copy.deepcopy(module).cpu(), tasks, RENAMED.get(called, called)).eval()
 
     def __call__(self, windows: Array) -> dict[str, Array]:
         with torch.inference_mode():
@@ -113,7 +116,7 @@ def _checked(windows: Array, card: Card) -> Array:
     if len(bad):
         window, channel, sample = bad[0]
         raise UserError(f"window {window} holds a NaN or infinite value (channel {channels[channel]}, sample {sample})")
-    return np.ascontiguousarray(windows, dtype=np.float32)
+    return np.require(windows, np.float32, ("C", "W"))  # windows may be a read-only view, which torch warns of
 
 
 def sealed(data: bytes) -> bytes:

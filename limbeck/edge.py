@@ -100,7 +100,7 @@ def export_run(run: Path, check: Column, to: str = "onnx") -> Parity:
     return export_onnx(student, tasks, check.shape, card | {"recipe": recipe}, run / "export" / "student.onnx", check)
 
 
-def measure(model: nn.Module, shape: Sequence[int], modality: str = "imu") -> Size:
+def measure(model: nn.Module, shape: Sequence[int], modality: str = "sensor") -> Size:
     """What `model` costs for one window of `shape` (M, L)."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -130,6 +130,7 @@ def _card(tasks: Sequence[Task], shape: Sequence[int], card: Mapping[str, Any]) 
         "data": card["name"],
         "digest": card["digest"],
         "recipe": card["recipe"],
+        **{key: card[key] for key in ("filter", "resampling") if key in card},
     }
 
 

@@ -1,19 +1,34 @@
 """What a model answers for a table, and how good that is: student, teachers, and the pair of them."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from limbeck import metrics
+from limbeck import checkpoint, metrics
+from limbeck.batch import Outputs
 from limbeck.config import digest
 from limbeck.data.source import Table
+from limbeck.data.split import Split
 from limbeck.errors import UserError
 from limbeck.tasks import Task
 from limbeck.teachers import Cached, Frozen, Teacher, fingerprint
+from limbeck.values import answered, is_real
 
+Array = np.ndarray[Any, Any]
 CHUNK = 512
+GROUPS = ("subject", "activity")
+"""What real values are scored by, of what a table tells."""
+CHECK = "checksum"
+"""Of stored answers."""
+EACH = ("n", "mae", "rmse", "r", "within_5", "bias")
+"""Of each such group."""
 
 
 def answers(model: nn.Module, table: Table, device: torch.device | None = None) -> dict[str, Tensor]:
@@ -21,15 +36,26 @@ def answers(model: nn.Module, table: Table, device: torch.device | None = None) 
 
     The model's mode is as before afterwards.
     """
+    return dict(_outputs(model, table, (), device).logits)
+
+
+def _outputs(model: nn.Module, table: Table, features: Sequence[str], device: torch.device | None) -> Outputs:
+    """Logits and the named features of every row, on the CPU."""
     device = device or _device(model)
-    training, parts = model.training, []
+    training, logits, found = model.training, [], []
     model.eval()
     try:
         with torch.inference_mode():
             for index in torch.arange(len(table), device=table.ids.device).split(CHUNK):
-                parts.append(model(table.rows(index).to(device)).logits)
+                each: Outputs = model(table.rows(index).to(device))
+                logits.append(each.logits)
+                found.append({name: each.features[name] for name in features})
     finally:
         model.train(training)
+    return Outputs(_joined(logits), _joined(found))
+
+
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([part[name].float().cpu() for part in parts]) for name in parts[0]}
 
 
@@ -41,60 +67,176 @@ def _device(model: nn.Module) -> torch.device:
 
 def assess(logits: Mapping[str, Tensor], table: Table, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
     """All scores of a table's answers by task, as `scores.json` has them: overall, by subject, and 95 % bootstrap
-    intervals."""
+    intervals; of real values by activity too, where the table tells it."""
     assessed = {}
     for task in tasks:
-        if task.name not in logits:
-            continue
-        answer, target = logits[task.name].numpy(), table.targets[task.name].cpu().numpy()
-        groups = metrics.by_group(answer, target, table.meta["subject"])
-        each = {name: metrics.scores(one) for name, one in groups.items()}
-        whole = sum(list(groups.values())[1:], start=next(iter(groups.values())))
-        assessed[task.name] = {
-            **metrics.scores(whole),
-            "labels": list(task.labels) or [str(c) for c in range(task.classes or 0)],
-            "confusion": whole.confusion.tolist(),
-            "subjects": {s: {k: one[k] for k in ("n", "accuracy", "macro_f1")} for s, one in each.items() if one["n"]},
-            "interval": metrics.intervals(groups),
-        }
+        if task.name in logits:
+            answer, target = logits[task.name].numpy(), table.targets[task.name].cpu().numpy()
+            assessed[task.name] = (_values if is_real(task) else _classes)(task, answer, target, table.meta)
     return assessed
 
 
+def parts(logits: Mapping[str, Mapping[str, Tensor]], split: Split) -> dict[str, dict[str, dict[str, Any]]]:
+    """All scores of a model's answers to each part of a split."""
+    return {part: assess(logits[part], table, table.tasks) for part, table in split.parts.items()}
+
+
+def _classes(task: Task, answer: Array, target: Array, meta: Mapping[str, Array]) -> dict[str, Any]:
+    groups = metrics.by_group(answer, target, meta["subject"], metrics.tally)
+    each = {name: metrics.scores(one) for name, one in groups.items()}
+    whole = sum(list(groups.values())[1:], start=next(iter(groups.values())))
+    return {
+        **metrics.scores(whole),
+        "labels": list(task.labels) or [str(c) for c in range(task.classes or 0)],
+        "confusion": whole.confusion.tolist(),
+        "subjects": {s: {k: one[k] for k in ("n", "accuracy", "macro_f1")} for s, one in each.items() if one["n"]},
+        "interval": metrics.intervals(groups),
+    }
+
+
+def _values(task: Task, answer: Array, target: Array, meta: Mapping[str, Array]) -> dict[str, Any]:
+    by = {
+        what: metrics.by_group(answer, target, meta[what], partial(metrics.errors, task))
+        for what in GROUPS
+        if what in meta
+    }
+    subjects = by.pop("subject")
+    whole = metrics.value_scores(sum(list(subjects.values())[1:], start=next(iter(subjects.values()))))
+    return {
+        **_plain(whole),
+        "subjects": _each(subjects),
+        "groups": {what: _each(groups) for what, groups in by.items()},
+        "interval": metrics.value_intervals(subjects),
+        "unit": task.unit,
+    }
+
+
+def _each(groups: Mapping[str, metrics.Errors]) -> dict[str, dict[str, Any]]:
+    """The scores of each group that is known and has a label."""
+    found = {name: metrics.value_scores(one) for name, one in groups.items() if name and one.count}
+    return {name: _plain({k: one[k] for k in EACH}) for name, one in found.items()}
+
+
+def _plain(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """With None for what is not a number, and for limits that are none."""
+    nothing = {k for k, v in scores.items() if np.isnan(v).any()}
+    return {k: None if k in nothing else v for k, v in scores.items()}
+
+
 def brief(logits: Mapping[str, Tensor], table: Table, tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
-    """accuracy, macro_f1 and loss by task: what is logged during training."""
+    """What is logged during training, by task: accuracy, macro_f1 and loss, of real values mae, rmse and loss."""
     rows = {}
     for task in tasks:
         if task.name in logits:
-            values = metrics.scores(metrics.tally(logits[task.name].numpy(), table.targets[task.name].cpu().numpy()))
-            rows[task.name] = {k: values[k] for k in ("accuracy", "macro_f1", "loss")}
+            answer, target = logits[task.name].numpy(), table.targets[task.name].cpu().numpy()
+            if is_real(task):
+                values, kept = metrics.value_scores(metrics.errors(task, answer, target)), ("mae", "rmse", "loss")
+            else:
+                values, kept = metrics.scores(metrics.tally(answer, target)), ("accuracy", "macro_f1", "loss")
+            rows[task.name] = {k: values[k] for k in kept}
     return rows
 
 
-def agreement(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> dict[str, float]:
-    """The share of rows on which two models name the same class, by task."""
-    return {name: metrics.agreement(one[name].numpy(), two[name].numpy()) for name in one if name in two}
+def agreement(one: Mapping[str, Tensor], two: Mapping[str, Tensor], tasks: Sequence[Task]) -> dict[str, float]:
+    """The share of rows on which two models name the same class, by task; on which their values are no more than
+    `metrics.NEAR` apart."""
+    return {
+        task.name: (metrics.close(task, a, b) if is_real(task) else metrics.agreement(a, b))
+        for task in tasks
+        if task.name in one and task.name in two
+        for a, b in [(one[task.name].numpy(), two[task.name].numpy())]
+    }
 
 
-def remember(teacher: Teacher, table: Table, check: int = 64) -> Cached:
-    """The teacher's answers for a whole table, to be looked up by row.
+def traces(answers: Mapping[str, Mapping[str, Tensor]], table: Table, tasks: Sequence[Task]) -> dict[str, Array]:
+    """The arrays of `values.npz`: what each model (`answers` are logits by model, then task) says of every row.
 
-    Asks the teacher again for `check` rows spread over the table, one at a time in another order, and raises
-    `UserError` where it answers otherwise: then it is not a function of the row, and may not be cached.
+    `subject`, `session`, `start` (and `activity`) as the table has them; for each task of real values `TASK/truth`, and
+    for each model `TASK/MODEL/value`, and `/low` and `/high` where it gives a distribution; float32 `(N,)` in the
+    task's unit. Empty without such a task.
+    """
+    real = [task for task in tasks if is_real(task)]
+    found: dict[str, Array] = {}
+    for task in real:
+        found[f"{task.name}/truth"] = table.targets[task.name].cpu().numpy().astype(np.float32)
+        for model, logits in answers.items():
+            if task.name in logits:
+                read = answered(task, logits[task.name].numpy())
+                parts = {"value": read.value, "low": read.low, "high": read.high}
+                known = {k: v.astype(np.float32) for k, v in parts.items() if not np.isnan(v).all()}
+                found |= {f"{task.name}/{model}/{k}": v for k, v in known.items()}
+    about = {what: table.meta[what] for what in ("subject", "session", "start", "activity") if what in table.meta}
+    return {**about, **found} if real else {}
+
+
+def remember(
+    teacher: Teacher, table: Table, check: int = 64, features: Sequence[str] = (), at: Path | None = None
+) -> Cached:
+    """The teacher's answers for a whole table, and the named features, to be looked up by row.
+
+    With a folder `at` they are stored there under the digest of weights and rows, and read back where they are. Asks
+    the teacher again for `check` rows spread over the table, one at a time in another order, and raises `UserError`
+    where it answers otherwise: then it is not a function of the row, and may not be cached.
     """
     device = _device(teacher)
-    stored = answers(teacher, table, device)
+    key = digest([teacher.fingerprint() or fingerprint(teacher), table.digest, table.ids.tolist()])
+    path = at / f"answers-{digest({'key': key, 'features': list(features)})}.safetensors" if at else None
+    if path and path.is_file():
+        stored = _read(path)
+    else:
+        stored = _outputs(teacher, table, features, device)
+        if path:
+            checkpoint.save_tensors(path, _named(stored) | {CHECK: _checksum(_named(stored))})
     rows = torch.linspace(0, len(table) - 1, min(check, len(table))).long().flip(0)
-    with torch.inference_mode():
-        fresh = [teacher(table.rows(row).to(device)).logits for row in rows.split(1)]
-    for name in stored:
-        gap = float((torch.cat([one[name].float().cpu() for one in fresh]) - stored[name][rows]).abs().max())
-        if not gap <= 1e-4 * max(1.0, float(stored[name].abs().max())):
+    with torch.inference_mode():  # as training will ask: in whatever mode it is
+        asked: list[Outputs] = [teacher(table.rows(row).to(device)) for row in rows.split(1)]
+    picked = [{name: each.features[name] for name in features} for each in asked]
+    fresh, known = _named(Outputs(_joined([each.logits for each in asked]), _joined(picked))), _named(stored)
+    # A GPU multiplies with a mantissa of 10 bits, and otherwise for one row than for many.
+    near = 1e-4 if device.type == "cpu" else 1e-2
+    for name, values in fresh.items():
+        gap = float((values - known[name][rows]).abs().max())
+        if not gap <= near * max(1.0, float(known[name].abs().max())):
             raise UserError(
                 f"the teacher answers differently when asked again ({name}: {gap:.2g} apart), so it cannot be cached"
+                + (f"; delete {path} if it was made elsewhere" if path else "")
             )
     # Rows are looked up by their number in the table that this one is a part of.
-    size = int(table.ids.max()) + 1
-    spread = {name: torch.full((size, *logits.shape[1:]), float("nan")) for name, logits in stored.items()}
-    for name, logits in stored.items():
-        spread[name][table.ids.cpu()] = logits
-    return Cached(spread, digest([teacher.fingerprint() or fingerprint(teacher), table.digest, table.ids.tolist()]))
+    spread = Outputs(*({k: _spread(v, table.ids.cpu()) for k, v in part.items()} for part in
+                       (stored.logits, stored.features)))  # fmt: skip
+    return Cached(spread.logits, key, spread.features)
+
+
+def _named(outputs: Outputs) -> dict[str, Tensor]:
+    """As one dict: `logits/TASK` and `features/NAME`."""
+    return {f"logits/{k}": v for k, v in outputs.logits.items()} | {
+        f"features/{k}": v for k, v in outputs.features.items()
+    }
+
+
+def _checksum(named: Mapping[str, Tensor]) -> Tensor:
+    """Of names and values, bytes `(16,)`: of most rows the teacher is not asked again, and a wrong answer looks like
+    any other."""
+    told = digest([(name, digest(value.contiguous().numpy().tobytes())) for name, value in sorted(named.items())])
+    return torch.tensor(list(told.encode()), dtype=torch.uint8)
+
+
+def _read(path: Path) -> Outputs:
+    """What was stored of `_named`."""
+    try:
+        stored = load_file(path)
+        told = stored.pop(CHECK, None)
+        if told is None or not torch.equal(told, _checksum(stored)):
+            raise SafetensorError("its checksum is another")
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); delete it, and it is made again") from None
+    logits, features = ({k.removeprefix(p): v for k, v in stored.items() if k.startswith(p)}
+                        for p in ("logits/", "features/"))  # fmt: skip
+    return Outputs(logits, features)
+
+
+def _spread(values: Tensor, ids: Tensor) -> Tensor:
+    """Values at their row numbers, NaN elsewhere."""
+    made = torch.full((int(ids.max()) + 1, *values.shape[1:]), float("nan"))
+    made[ids] = values
+    return made

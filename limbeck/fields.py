@@ -1,9 +1,11 @@
 """What can be said to a recipe or to a kind of recordings: their fields, types and defaults, for the terminal."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from limbeck.config import Spec, arguments, choices, nested, parse
@@ -20,20 +22,26 @@ def kinds() -> dict[str, type[SensorData]]:
 
 def data_spec(kind: str, tokens: Sequence[str]) -> SensorData:
     """The spec of a kind of recordings with some fields changed: `--root DIR --windows.length 200`."""
-    if kind not in kinds():
-        raise unknown("kind of recordings", kind, kinds())
-    return parse(kinds()[kind], nested(arguments(tokens), {}))
+    return parse(_kind(kind), nested(arguments(tokens), {}))
 
 
-def lines(spec: Spec, where: str = "") -> Iterator[tuple[str, str, str]]:
-    """(path, default, what it says) of every field, nested ones below the choice they belong to."""
-    for name, field in type(spec).model_fields.items():
-        value, said = getattr(spec, name), field.description or ""
+def _kind(name: str) -> type[SensorData]:
+    if name not in kinds():
+        raise unknown("kind of recordings", name, kinds())
+    return kinds()[name]
+
+
+def lines(cls: type[Spec], spec: Spec | None = None, where: str = "") -> Iterator[tuple[str, str, str]]:
+    """(path, value in `spec` or by default, what it says) of every field, nested ones below the choice they belong
+    to."""
+    for name, field in cls.model_fields.items():
+        said = field.description or ""
+        value = getattr(spec, name) if spec else "(needed)" if field.is_required() else field.default
         classes = choices(field.annotation)
         if isinstance(value, Spec):
             rest = [c.kind for c in classes if c.kind != value.kind]
             yield f"--{where}{name}", value.kind, " ".join([said, *([f"Or {', '.join(rest)}."] if rest else [])])
-            yield from lines(value, f"{where}{name}.")
+            yield from lines(type(value), value, f"{where}{name}.")
         else:
             yield f"--{where}{name}", _shown(value), said
 
@@ -48,11 +56,25 @@ def print_fields(spec: Spec, console: Console) -> None:
     """A table of all fields of a spec."""
     said = (type(spec).__doc__ or "").splitlines()[0]
     console.print(f"limbeck train {spec.kind} [--field value ...] --out DIR\n\n{said}\n", highlight=False)
+    _print(lines(type(spec), spec), console)
+    console.print("\nlimbeck data describe KIND --help lists the fields of a kind of recordings.", highlight=False)
+
+
+def print_kind(kind: str, console: Console) -> None:
+    """What a kind of recordings is, and a table of all its fields."""
+    cls = _kind(kind)
+    said = inspect.getdoc(cls) or ""
+    console.print(f"limbeck data describe {kind} [--field value ...]\n\n{said}\n", highlight=False, markup=False)
+    _print(lines(cls), console)
+    console.print(f"\nTo train on it: --data {kind}, and --data.field value.", highlight=False)
+
+
+def _print(rows: Iterator[tuple[str, str, str]], console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     for head in ("field", "default", ""):
         table.add_column(head, overflow="fold")
-    for row in lines(spec):
-        table.add_row(*row)
+    for row in rows:
+        table.add_row(*map(escape, row))
     console.print(table)
 
 
@@ -65,4 +87,6 @@ def print_data(console: Console) -> None:
         own = [f for f in cls.model_fields if f != "windows"]
         table.add_row(name, (cls.__doc__ or "").strip().splitlines()[0], ", ".join(own))
     console.print(table)
-    console.print("\nlimbeck data describe KIND --root DIR", highlight=False)
+    console.print(
+        "\nlimbeck data describe KIND --root DIR; its fields: limbeck data describe KIND --help", highlight=False
+    )

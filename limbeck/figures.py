@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from limbeck.charts import Line, Mark, Style, dot_chart, heat_map, interval_chart, legend, line_chart, signed
+from limbeck.charts import Line, Mark, Style, dot_chart, interval_chart, legend, line_chart, signed
 from limbeck.compare import Entry, Group
-from limbeck.finished import STUDENT, Finished
+from limbeck.finished import STUDENT, ClassScores, Finished
+from limbeck.measures import Measure
+from limbeck.truth_charts import heat_map
 from limbeck.verdict import reference
 
 POINTS = 120
@@ -38,14 +40,14 @@ def style(entry: Entry) -> Style:
 
 
 def figures(group: Group) -> dict[str, Panel]:
-    """The panels by name: scores, losses, valid, gap, subjects, and a `confusion TASK` for each task."""
+    """The panels by name: scores, losses, valid, gap, subjects, and a `confusion TASK` for each task with classes."""
     return {
         "scores": Panel("", [figure for task in group.tasks if (figure := _scores(group, task))]),
         "losses": _losses(group),
         "valid": _valid(group),
         "gap": _gap(group),
         "subjects": _subjects(group),
-        **{f"confusion {task}": _confusion(group, task) for task in group.tasks},
+        **{f"confusion {task}": found for task in group.tasks if (found := _confusion(group, task)).figures},
     }
 
 
@@ -54,13 +56,14 @@ def _panel(entries: Sequence[Entry], drawn: list[Figure]) -> Panel:
 
 
 def _scores(group: Group, task: str) -> Figure | None:
+    judge = group.measures(task)[0]
     marks = [
-        Mark(e.name, style(e), 100 * x.mean, *(None if v is None else 100 * v for v in (x.low, x.high)))
+        Mark(e.name, style(e), judge.scale * x.mean, *(None if v is None else judge.scale * v for v in (x.low, x.high)))
         for e in group.entries
-        if (x := e.estimate(task, "accuracy"))
+        if (x := e.estimate(task, judge))
     ]
-    caption = f"Test accuracy on {task}, %"
-    return Figure(caption, interval_chart(marks, caption)) if marks else None
+    caption = f"Test {judge.name} on {task}, {judge.unit}".rstrip(", ")
+    return Figure(caption, interval_chart(marks, caption, judge.unit, judge.places)) if marks else None
 
 
 def _lines(entries: Sequence[Entry], read: Callable[[Entry, Finished], Mapping[float, float]]) -> list[Line]:
@@ -87,79 +90,97 @@ def _losses(group: Group) -> Panel:
     return _panel(group.students, drawn)
 
 
-def _accuracies(run: Finished, model: str, part: str, task: str) -> dict[float, float]:
-    """Accuracy in percent by epoch, as evaluated during training."""
+def _course(run: Finished, model: str, part: str, task: str, judge: Measure) -> dict[float, float]:
+    """What a task is judged by, by epoch, as evaluated during training."""
     rows = (
         r for r in run.rows if r["event"] == "eval" and (r["model"], r["part"]) == (model, part) and task in r["scores"]
     )
-    return {row["epoch"]: 100 * v for row in rows if (v := row["scores"][task]["accuracy"]) is not None}
+    return {r["epoch"]: judge.scale * v for r in rows if (v := r["scores"][task][judge.key]) is not None}
 
 
 def _valid(group: Group) -> Panel:
-    """Validation accuracy of every model that learns, a chart for each task."""
+    """Validation accuracy (or MAE) of every model that learns, a chart for each task."""
     drawn, shown = [], set()
     for task in group.tasks:
+        judge = group.measures(task)[0]
 
-        def read(entry: Entry, run: Finished, task: str = task) -> dict[float, float]:
-            return _accuracies(run, entry.model, "valid", task)
+        def read(entry: Entry, run: Finished, task: str = task, judge: Measure = judge) -> dict[float, float]:
+            return _course(run, entry.model, "valid", task, judge)
 
         lines = _lines(group.entries, read)
         shown |= {line.name for line in lines}
         if lines:
-            caption = f"Validation accuracy on {task}"
-            drawn.append(Figure(caption, line_chart(lines, caption, "epoch", "%")))
+            caption = f"Validation {judge.name} on {task}"
+            drawn.append(Figure(caption, line_chart(lines, caption, "epoch", judge.unit)))
     return _panel([e for e in group.entries if e.name in shown], drawn)
 
 
 def _gap(group: Group) -> Panel:
-    """How far a student's accuracy on training windows lies above that on validation: what over-fitting looks like."""
+    """By how much a student does better on training windows than on validation: what over-fitting looks like."""
     drawn = []
     for task in group.tasks:
+        judge = group.measures(task)[0]
 
-        def read(entry: Entry, run: Finished, task: str = task) -> dict[float, float]:
-            train, valid = (_accuracies(run, entry.model, part, task) for part in ("train", "valid"))
-            return {epoch: train[epoch] - valid[epoch] for epoch in train if epoch in valid}
+        def read(entry: Entry, run: Finished, task: str = task, judge: Measure = judge) -> dict[float, float]:
+            train, valid = (_course(run, entry.model, part, task, judge) for part in ("train", "valid"))
+            return {epoch: judge.good(train[epoch] - valid[epoch]) for epoch in train if epoch in valid}
 
         if lines := _lines(group.students, read):
             ends = ", ".join(f"{line.name} {signed(line.points[-1][1])}" for line in lines)
-            chart = line_chart(lines, f"Training less validation accuracy on {task}", "epoch", "points", zero=True)
-            drawn.append(Figure(f"{task}: training less validation accuracy. At the end: {ends} points", chart))
+            what = (
+                f"training less validation {judge.name}" if judge.higher else f"validation less training {judge.name}"
+            )
+            chart = line_chart(lines, f"{what[0].upper()}{what[1:]} on {task}", "epoch", judge.step, zero=True)
+            drawn.append(Figure(f"{task}: {what}. At the end: {ends} {judge.step}".rstrip(), chart))
     return _panel(group.students, drawn)
 
 
 def _subjects(group: Group) -> Panel:
-    """Test accuracy of every subject, a row each, those first on whom the student does best."""
+    """Every subject of the test in a row, those first on whom the student does best."""
     drawn = []
     entries = [e for e in group.entries if e.model in (STUDENT, e.method)]
     for task in group.tasks:
-        found = [(e, subject_accuracy(e, task)) for e in entries if e.scores(task)]
-        first = found[0][1]
-        order = sorted(first, key=lambda name: -first[name])
-        rows = [
-            (name, [Mark(e.name, style(e), 100 * values[name]) for e, values in found if name in values])
-            for name in order
-        ]
-        if rows:
-            caption = f"Test accuracy on {task} by subject, %; hardest: {order[-1]}"
-            drawn.append(Figure(caption, dot_chart(rows, caption)))
+        judge = group.measures(task)[0]
+        found = [(e, subject_means(e, task)) for e in entries if e.scores(task)]
+        caption = f"Test {judge.name} on {task} by subject, {judge.unit}".rstrip(", ")
+        drawn += dots(found, judge, caption)
     return _panel(entries, drawn)
 
 
-def subject_accuracy(entry: Entry, task: str) -> dict[str, float]:
-    """Test accuracy by subject, mean over seeds."""
+def dots(found: Sequence[tuple[Entry, Mapping[str, float]]], judge: Measure, caption: str) -> list[Figure]:
+    """A row for each name that the first entry has, those first where it does best; no figure without any."""
+    first = found[0][1]
+    order = sorted(first, key=lambda name: -judge.good(first[name]))
+    rows = [
+        (name, [Mark(e.name, style(e), judge.scale * values[name]) for e, values in found if name in values])
+        for name in order
+    ]
+    if not rows:
+        return []
+    told = f"{caption}; hardest: {order[-1]}"
+    return [Figure(told, dot_chart(rows, told, judge.unit, judge.places))]
+
+
+def subject_means(entry: Entry, task: str) -> dict[str, float]:
+    """What the task is judged by, on the test by subject, mean over seeds."""
     found: dict[str, list[float]] = {}
     for scores in entry.scores(task):
-        for name, (_, accuracy) in scores.counts.items():
-            found.setdefault(name, []).append(accuracy)
+        for name, (_, mean) in scores.counts.items():
+            found.setdefault(name, []).append(mean)
     return {name: fmean(values) for name, values in found.items()}
 
 
-def _confusion(group: Group, task: str) -> Panel:
-    """A matrix for each row of the table, the two that the verdict compares first; counts summed over seeds."""
+def ranked(group: Group) -> list[Entry]:
+    """The entries, the two that the verdict compares first."""
     other = reference(group)
+    return sorted(group.entries, key=lambda e: (e is not group.entries[0], e is not other))
+
+
+def _confusion(group: Group, task: str) -> Panel:
+    """A matrix for each row of the table; counts summed over seeds. None of real values."""
     drawn = []
-    for entry in sorted(group.entries, key=lambda e: (e is not group.entries[0], e is not other)):
-        if scores := entry.scores(task):
+    for entry in ranked(group):
+        if scores := [s for s in entry.scores(task) if isinstance(s, ClassScores)]:
             labels, caption = scores[0].labels, f"{entry.name} on {task}"
             together = zip(*(s.confusion for s in scores), strict=True)
             counts = [[sum(cell) for cell in zip(*rows, strict=True)] for rows in together]

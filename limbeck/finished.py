@@ -2,44 +2,99 @@
 
 import json
 import math
+import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, Discriminator, Tag, ValidationError
 
 from limbeck.errors import UserError
+from limbeck.measures import CLASSES, Measures, values
 
 FILES = ("recipe.json", "environment.json", "splits.json", "data.json", "scores.json")
 STUDENT = "student"
 Number = Annotated[float | None, BeforeValidator(lambda v: None if isinstance(v, float) and math.isnan(v) else v)]
-"""A score in 0..1 (a loss in nats); None where nothing was labelled."""
+"""A score (a share in 0..1, a loss in nats, an error in its unit); None where nothing was labelled."""
 
 
 class Stats(BaseModel):
-    """Scores of one subject on one task."""
+    """Scores of one subject or circumstance on one task."""
 
     n: int
     accuracy: Number = None
     macro_f1: Number = None
+    mae: Number = None
+    rmse: Number = None
+    r: Number = None
+    within_5: Number = None
+    bias: Number = None
 
 
-class Scores(Stats):
+class Scores(Stats, ABC):
     """Scores of one model on one task and one part of the data."""
 
-    weighted_f1: Number = None
-    ece: Number = None
     loss: Number = None
-    confusion: list[list[int]]
-    labels: list[str]
     subjects: dict[str, Stats]
     interval: dict[str, tuple[float, float] | None] | None = None
 
     @property
+    @abstractmethod
+    def measures(self) -> Measures:
+        """What is told of the task, the first being what it is judged by."""
+
+    @property
     def counts(self) -> dict[str, tuple[int, float]]:
-        """Windows and accuracy by subject."""
-        return {name: (s.n, s.accuracy) for name, s in self.subjects.items() if s.accuracy is not None}
+        """Windows, and the mean over them of what the task is judged by, by subject."""
+        found = {name: (s.n, getattr(s, self.measures[0].key)) for name, s in self.subjects.items()}
+        return {name: (n, mean) for name, (n, mean) in found.items() if mean is not None}
+
+    def value(self, key: str) -> float | None:
+        """A score by its key; None where nothing was labelled."""
+        found: float | None = getattr(self, key)
+        return found
+
+
+class ClassScores(Scores):
+    """Of a classification."""
+
+    weighted_f1: Number = None
+    ece: Number = None
+    confusion: list[list[int]]
+    labels: list[str]
+
+    @property
+    def measures(self) -> Measures:
+        return CLASSES
+
+
+class ValueScores(Scores):
+    """Of real values: `metrics.value_scores` says what each is. `groups`: by circumstance (activity), then name."""
+
+    limits: tuple[float, float] | None = None
+    mae_argmax: Number = None
+    mae_expectation: Number = None
+    coverage: Number = None
+    width: Number = None
+    entropy: Number = None
+    groups: dict[str, dict[str, Stats]] = {}
+    unit: str = ""
+
+    @property
+    def measures(self) -> Measures:
+        return values(self.unit)
+
+
+KINDS = ("of classes", "of values")
+"""Tags of the two kinds of scores, told by what only real values have."""
+AnyScores = Annotated[
+    Annotated[ClassScores, Tag(KINDS[0])] | Annotated[ValueScores, Tag(KINDS[1])],
+    Discriminator(lambda v: KINDS["mae" in v if isinstance(v, Mapping) else isinstance(v, ValueScores)]),
+]
 
 
 class Model(BaseModel):
@@ -47,7 +102,7 @@ class Model(BaseModel):
 
     parameters: int | None = None
     nodes: int | None = None
-    parts: dict[str, dict[str, Scores]]
+    parts: dict[str, dict[str, AnyScores]]
 
 
 class Selected(BaseModel):
@@ -79,8 +134,8 @@ class Finished:
 
     @property
     def method(self) -> str:
-        """The name of the method: the recipe's `method` where it has one, else its kind."""
-        method = self.recipe.get("method", self.recipe["kind"])
+        """The name of the method: the recipe's `method` or `strategy` where it has one, else its kind."""
+        method = self.recipe.get("method", self.recipe.get("strategy", self.recipe["kind"]))
         return str(method["kind"] if isinstance(method, Mapping) else method)
 
     @property
@@ -91,12 +146,24 @@ class Finished:
     @property
     def rule(self) -> str:
         """What chose the snapshot that was kept."""
-        return f"best mean validation {self.recipe.get('select', 'score').replace('_', '-')}"
+        return f"best mean validation {self.recipe.get('select', 'score').replace('_', '-').replace('mae', 'MAE')}"
 
     @property
     def terms(self) -> list[str]:
         """The names of the loss terms it was trained by."""
         return list(dict.fromkeys(t for row in self.rows if row["event"] == "train" for t in row["terms"]))
+
+    @cached_property
+    def values(self) -> dict[str, np.ndarray[Any, Any]]:
+        """`values.npz`: what each model says of each test window. Empty where the run has none."""
+        path = self.at / "values.npz"
+        if not path.is_file():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return dict(stored)
+        except (ValueError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path} cannot be read ({error})") from None
 
 
 def load(at: Path) -> Finished:
@@ -121,7 +188,8 @@ def load_scores(at: Path) -> Scored:
         return Scored.model_validate(_json(at / "scores.json"))
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{at / 'scores.json'}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        where = ".".join(str(part) for part in first["loc"] if part not in KINDS)
+        raise UserError(f"{at / 'scores.json'}: {where}: {first['msg']}") from None
 
 
 def _stages(at: Path) -> list[Path]:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from limbeck import checkpoint, evaluate, process
+from limbeck import checkpoint, evaluate, measures, process
 from limbeck.data.source import Order, Table
 from limbeck.errors import Interrupted, UserError
-from limbeck.journal import Journal
+from limbeck.journal import Journal, Sums
 from limbeck.objective import STUDENT
 from limbeck.observers import Observer, Together
 from limbeck.run import Run, claim, finish, finished, keep, kept
@@ -42,6 +42,7 @@ class _Loop:
 
     def __init__(self, run: Run, at: Path, observer: Observer) -> None:
         plan = run.plan
+        process.keep_memory()
         if plan.threads:
             torch.set_num_threads(plan.threads)
         self.run, self.at, self.observer = run, at, observer
@@ -59,7 +60,7 @@ class _Loop:
         self.journal = Journal(at / "metrics.jsonl", observer.logged)
         self.step, self.best, self.best_step = 0, -math.inf, 0
         self.names: list[str] = []
-        self.sums, self.counted = torch.zeros(0), 0
+        self.sums = Sums(self.device)
         self.asked_to_stop = False
 
     def train(self) -> None:
@@ -107,11 +108,10 @@ class _Loop:
         with self.autocast():
             total, values = model(batch, progress)
         total.backward()
-        logged = torch.stack([total.detach(), *values.values()])
         self.names = list(values)
-        # On a GPU the look would make every step wait for the one before; there the sums are looked at when logged.
-        if self.device.type == "cpu" and not math.isfinite(sum(logged.tolist())):
-            raise self.not_finite(logged)
+        finite = self.sums.add([total.detach(), *values.values()])
+        if not finite:
+            raise self.not_finite()
         if plan.clip:
             nn.utils.clip_grad_norm_(self.learnt, plan.clip)
         for group in self.optimiser.param_groups:
@@ -120,8 +120,6 @@ class _Loop:
         for parameter in self.learnt:  # what zero_grad does, without the profiler's hooks
             parameter.grad = None
         self.distiller.after_step(progress)
-        self.sums = self.sums.add_(logged) if self.counted else logged.double()
-        self.counted += 1
         self.step += 1
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -130,9 +128,10 @@ class _Loop:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def not_finite(self, logged: Tensor) -> UserError:
+    def not_finite(self) -> UserError:
         """Says which term it was."""
-        bad = [name for name, value in zip(self.names, logged[1:].tolist(), strict=True) if not math.isfinite(value)]
+        sums = self.sums.tensor().tolist()[1:]
+        bad = [name for name, value in zip(self.names, sums, strict=True) if not math.isfinite(value)]
         return UserError(
             f"the loss is not finite at step {self.step + 1}, in {', '.join(bad) or 'the sum'}. Look at the "
             f"inputs (limbeck data check), or lower plan.optimiser.lr; {self.at} keeps what was saved before"
@@ -140,13 +139,13 @@ class _Loop:
 
     def log(self) -> None:
         """A row of the means since the last one."""
-        means = process.total(self.sums) / (self.counted * process.world())
-        if not math.isfinite(sum(means.tolist())):
-            raise self.not_finite(means)
+        means = process.total(self.sums.tensor().to(self.device)) / (self.sums.count * process.world())
         loss, *terms = means.tolist()
+        if not math.isfinite(loss + sum(terms)):
+            raise self.not_finite()
         rate = self.optimiser.param_groups[0]["lr"]
         self.write({"event": "train", "loss": loss, "lr": rate, "terms": dict(zip(self.names, terms, strict=True))})
-        self.sums, self.counted = torch.zeros(0), 0
+        self.sums = Sums(self.device)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """A row of the journal, at this step."""
@@ -170,7 +169,7 @@ class _Loop:
             self.best, self.best_step = now, self.step
             if process.rank() == 0:
                 keep(self.run, self.at)
-        self.distiller.after_eval({task: s["accuracy"] for task, s in scores.items()})
+        self.distiller.after_eval({task: measures.goodness(s) for task, s in scores.items()})
 
     def scored(self, name: str, model: nn.Module, part: str, table: Table) -> dict[str, dict[str, float]]:
         """One model on one part."""
@@ -180,17 +179,18 @@ class _Loop:
 
     def save(self) -> None:
         """A checkpoint of all state. Raises `UserError` rather than keep one that is not finite."""
-        if self.counted and not math.isfinite(sum(self.sums.tolist())):
-            raise self.not_finite(self.sums)
+        sums = self.sums.tensor()
+        if not math.isfinite(sum(sums.tolist())):
+            raise self.not_finite()
         if process.rank() != 0:
             return
         tensors, plain = checkpoint.flat_optimiser(self.optimiser)
-        tensors |= {f"distiller.{k}": v for k, v in self.distiller.state_dict().items()} | {"sums": self.sums}
+        tensors |= {f"distiller.{k}": v for k, v in self.distiller.state_dict().items()} | {"sums": sums}
         info = {
             "optimiser": plain,
             "best": self.best if math.isfinite(self.best) else None,
             "best_step": self.best_step,
-            "counted": self.counted,
+            "counted": self.sums.count,
             "names": self.names,
         }
         checkpoint.save(self.at / "last", self.step, tensors, info)
@@ -207,7 +207,7 @@ class _Loop:
             state = {k.removeprefix("distiller."): v for k, v in tensors.items() if k.startswith("distiller.")}
             self.distiller.load_state_dict(state)
             checkpoint.restore_optimiser(self.optimiser, tensors, info["optimiser"])
-            self.sums, self.counted, self.names = tensors["sums"].to(self.device), info["counted"], info["names"]
+            self.sums, self.names = Sums(self.device, tensors["sums"], info["counted"]), info["names"]
             self.best = -math.inf if info["best"] is None else info["best"]
             self.best_step = info["best_step"]
         if process.rank() == 0:

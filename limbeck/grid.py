@@ -1,6 +1,7 @@
 """A study: one recipe with some of its fields varied, and the cells that makes."""
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -52,6 +53,12 @@ class Study(Spec):
     """The axis whose values stand under each other in a table; if not given, the grid's first, or else the variants."""
     reference: Any = None
     """The value of that axis against which differences are taken."""
+    size: str | None = None
+    """An axis of the grid that is a size: laws of the error by it are fitted and drawn."""
+    panel: str | None = None
+    """A field that the panels of that drawing differ in; what does not set it stands in all of them."""
+    across: str | None = None
+    """An axis of data sets: each run is tested on those of the other values too."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -63,8 +70,23 @@ class Study(Spec):
             values = compared.get(self.compared, [])
             if label_of(self.reference) not in values:
                 raise unknown(f"value of {self.compared}", label_of(self.reference), values)
+        self._asks(names)
         self.cells()
         return self
+
+    def _asks(self, names: Sequence[str]) -> None:
+        """Raises `UserError` where size, panel or across are not what they must be."""
+        for name in (self.size, self.across):
+            if name is not None and name not in names:
+                raise unknown("axis", name, names)
+        if self.panel is not None and self.panel not in self.varied():
+            raise unknown("field that the study varies", self.panel, self.varied())
+        sizes = self.grid.get(self.size, [""]) if self.size is not None else []
+        if not all(isinstance(value, (int, float)) and value > 0 for value in sizes):
+            raise UserError(f"{self.size} is no size: give numbers above 0 for it in the grid")
+        for path in (path for axis in self.axes() if axis.name == self.across for path in _paths(axis)):
+            if path.split(".")[0] != "data":
+                raise UserError(f"runs are tested across data sets alone, but {self.across} sets {path} too")
 
     def changed(self, **fields: Any) -> Self:
         """A copy with other values, by field name."""
@@ -127,10 +149,11 @@ def _paths(axis: Axis) -> Iterator[str]:
 
 
 def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None = None) -> Study:
-    """A study from plain values: `recipe`, `base` (fields of it), `variants`, `grid`, `seeds`, `compare`, `reference`.
+    """A study from plain values: `recipe`, `base` (fields of it), and the fields of `Study`.
 
-    `paths` change the base; `seeds` among them replaces the seeds. Raises `UserError` for an unknown name, and for a
-    path that the study varies itself.
+    `paths` change the base; what the study varies is narrowed to the values given for it: `seeds`, `variant`, an axis
+    of the grid. `sets` are the variants of a study across data sets. Raises `UserError` for an unknown name, and for a
+    path that the study varies in another way.
     """
     from limbeck import recipes
 
@@ -141,9 +164,7 @@ def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None
             raise unknown("field in study:", key, known)
     if not isinstance(values.get("recipe"), str) or not isinstance(values.get("base", {}), Mapping):
         raise UserError(f"study {name}: 'recipe' must be the name of a recipe, 'base' field paths with their values")
-    rest = {k: v for k, v in values.items() if k not in ("recipe", "base")}
-    if "seeds" in paths:
-        rest["seeds"] = paths.pop("seeds")
+    rest = {k: v for k, v in values.items() if k not in ("recipe", "base")} | _narrowed(values, paths)
     base = recipes.make(values["recipe"], values.get("base", {}), paths)
     study = parse(Study, {"name": name, **rest, "base": base})
     for path in paths:
@@ -152,6 +173,48 @@ def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None
                 instead = "give --seeds" if varied == SEED_PATH else "write a study file"
                 raise UserError(f"--{path} cannot be given: the study itself varies {varied}; {instead} to change that")
     return study
+
+
+def _narrowed(values: Mapping[str, Any], paths: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a study that `paths` narrow; what is used of those is taken out."""
+    found: dict[str, Any] = {}
+    if "seeds" in paths:
+        found["seeds"] = paths.pop("seeds")
+    if values.get("across") == VARIANT and ("sets" in paths or not values.get("variants")):
+        found["variants"] = _sets(paths.pop("sets", ""))
+    if VARIANT in paths and values.get("variants"):
+        names = [name.strip() for name in str(paths.pop(VARIANT)).split(",")]
+        if odd := next((name for name in names if name not in values["variants"]), None):
+            raise unknown(VARIANT, odd, values["variants"])
+        found["variants"] = {name: values["variants"][name] for name in names}
+    own = {axis: paths.pop(axis) for axis in values.get("grid", {}) if axis in paths}
+    if own:
+        found["grid"] = {**values["grid"], **{axis: _values(given) for axis, given in own.items()}}
+    return found
+
+
+def _sets(words: str) -> dict[str, dict[str, str]]:
+    """The variants of `ieee-spc:DIR,wildppg:DIR`, named by their kinds."""
+    found: dict[str, dict[str, str]] = {}
+    for word in filter(None, map(str.strip, words.split(","))):
+        kind, _, root = word.partition(":")
+        if kind in found:
+            raise UserError(f"--sets names {kind} twice; write a study file, where each has a name of its own")
+        found[kind] = {"data": kind, **({"data.root": root} if root else {})}
+    if len(found) < 2:
+        raise UserError("name two data sets or more, each with its folder, as --sets ieee-spc:DIR,wildppg:DIR")
+    return found
+
+
+def _values(given: Any) -> list[Any]:
+    """`1,2` as numbers, `a,b` as words."""
+    found = []
+    for word in (word.strip() for word in given.split(",")) if isinstance(given, str) else given:
+        try:
+            found.append(json.loads(word))
+        except (TypeError, ValueError):
+            found.append(word)
+    return found
 
 
 def read_study(path: Path, paths: Mapping[str, Any] | None = None) -> Study:

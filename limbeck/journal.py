@@ -1,11 +1,43 @@
 """`metrics.jsonl`: one row a line, whole lines only, and cut back to a step when a run is resumed."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from limbeck import checkpoint
+
+
+class Sums:
+    """The loss and its terms, summed over steps in float64; a row has their means.
+
+    On a CPU they are looked at and added up at once. Elsewhere they stay on the device until a row is written, as every
+    look would make a step wait for the one before.
+    """
+
+    def __init__(self, device: torch.device, sums: Tensor | None = None, count: int = 0) -> None:
+        self.count, self._host = count, device.type == "cpu"
+        self._numbers: list[float] = [] if sums is None else sums.tolist()
+        self._sums = torch.zeros(0) if sums is None else sums.to(device)
+
+    def add(self, values: list[Tensor]) -> bool:
+        """A step's values, scalars; False where one is seen not to be finite."""
+        self.count += 1
+        if self._host:
+            now = [value.item() for value in values]
+            self._numbers = [a + b for a, b in zip(self._numbers, now, strict=True)] if self._numbers else now
+            return math.isfinite(sum(now))
+        now_there = torch.stack(values).double()
+        self._sums = self._sums.add_(now_there) if len(self._sums) else now_there
+        return True
+
+    def tensor(self) -> Tensor:
+        """The sums, float64; empty before the first step."""
+        return torch.tensor(self._numbers, dtype=torch.float64) if self._host else self._sums
 
 
 class Journal:

@@ -3,11 +3,13 @@
 Nothing here averages but `masked_mean`: it alone knows of missing labels and of other processes.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from limbeck import process
 from limbeck.tasks import IGNORE
@@ -36,6 +38,15 @@ def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Ten
     return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none", label_smoothing=smoothing)
 
 
+def ordinal(logits: Tensor, target: Tensor, centres: Tensor, spread: float) -> Tensor:
+    """Cross-entropy with a normal distribution around real targets `(B, *S)`, read at the `centres` `(C,)` of bins;
+    `spread` is its standard deviation. 0 where a label is missing (NaN)."""
+    known = ~target.isnan()
+    apart = centres.view(-1, *[1] * (target.dim() - 1)) - torch.where(known, target, 0.0).unsqueeze(1)
+    wanted = (-0.5 * (apart / spread).square()).softmax(dim=1)
+    return torch.where(known, F.cross_entropy(logits, wanted, reduction="none"), 0.0)
+
+
 def squared_error(answer: Tensor, target: Tensor) -> Tensor:
     """Squared distance of `(B, 1, *S)` to real targets `(B, *S)`; 0 where a label is missing (NaN)."""
     known = ~target.isnan()
@@ -57,31 +68,62 @@ def hard(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def decoupled(
-    student: Tensor, teacher: Tensor, target: Tensor, alpha: float = 1.0, beta: float = 8.0, T: float = 4.0
+    student: Tensor,
+    teacher: Tensor,
+    target: Tensor,
+    alpha: float | Tensor = 1.0,
+    beta: float | Tensor = 8.0,
+    T: float = 4.0,
 ) -> Tensor:
     """Decoupled distillation, alpha TCKD + beta NCKD, both times T^2 [Zhao 2022, arXiv:2203.08679].
 
     TCKD compares (target, everything else), NCKD the other classes among themselves; with alpha = 1 and beta = 1 - p of
-    the teacher's target it is `soft`. In log space throughout, so finite at extreme logits. 0 where the label is
-    missing.
+    the teacher's target (a weight may be a tensor `(B, *S)`) it is `soft`. In log space throughout, so finite at
+    extreme logits. 0 where the label is missing; no gradient to the teacher.
     """
     missing = target == IGNORE
-    at = torch.where(missing, 0, target).unsqueeze(1)
-    log_q, log_p = F.log_softmax(student / T, dim=1), F.log_softmax(teacher.detach() / T, dim=1)
-    q_target, p_target = log_q.gather(1, at), log_p.gather(1, at)
-    q_others, p_others = _others(student / T, at), _others(teacher.detach() / T, at)
-    q_rest = q_others.logsumexp(dim=1, keepdim=True) - (student / T).logsumexp(dim=1, keepdim=True)
-    p_rest = p_others.logsumexp(dim=1, keepdim=True) - (teacher.detach() / T).logsumexp(dim=1, keepdim=True)
-    tckd = p_target.exp() * (p_target - q_target) + p_rest.exp() * (p_rest - q_rest)
-    q_hat, p_hat = q_others.log_softmax(dim=1), p_others.log_softmax(dim=1)
-    nckd = (p_hat.exp() * (p_hat - q_hat)).sum(dim=1)
-    return torch.where(missing, 0.0, (alpha * tckd.squeeze(1) + beta * nckd) * T**2)
+    parts: Callable[..., tuple[Tensor, Tensor]] = _Parts.apply
+    tckd, nckd = parts(student, teacher.detach(), torch.where(missing, 0, target).unsqueeze(1), T)
+    return torch.where(missing, 0.0, (alpha * tckd + beta * nckd) * T**2)
 
 
-def _others(scaled: Tensor, at: Tensor) -> Tensor:
-    """The logits of every class but the one at `at`, `(B, C - 1, *S)`."""
-    index = torch.arange(scaled.shape[1] - 1, device=at.device).view(1, -1, *[1] * (scaled.dim() - 2))
-    return scaled.gather(1, (index + (index >= at)).expand(scaled.shape[0], -1, *scaled.shape[2:]))
+class _Parts(torch.autograd.Function):
+    """TCKD and NCKD `(B, *S)` of logits `(B, C, *S)` and target ids `(B, 1, *S)`, without T^2.
+
+    The gradient is written out, for what autograd would keep and pass over takes twice the time: with q the student's
+    softmax over the classes that are not the target, and d what its probability of the target has too much, it is
+    d (1 at the target, -q elsewhere) for TCKD and q - p for NCKD, all by T.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, at: Tensor, T: float) -> tuple[Tensor, Tensor]:
+        other = torch.where(at == 0, 1, 0)
+        log_q, q_odds = _others(student / T, at, other)
+        log_p, p_odds = _others(teacher / T, at, other)
+        p, p_target = log_p.exp(), p_odds.sigmoid()
+        tckd = p_target * (F.logsigmoid(p_odds) - F.logsigmoid(q_odds))
+        tckd += (-p_odds).sigmoid() * (F.logsigmoid(-p_odds) - F.logsigmoid(-q_odds))
+        ctx.save_for_backward(log_q, p, q_odds.sigmoid() - p_target, at)
+        ctx.T = T
+        return tckd.squeeze(1), (p * (log_p - log_q)).sum(dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        log_q, p, excess, at = ctx.saved_tensors
+        for_tckd, for_nckd = (gradient.unsqueeze(1) / ctx.T for gradient in gradients)
+        towards = excess * for_tckd
+        whole = log_q.exp().mul_(for_nckd - towards).sub_(p * for_nckd)
+        return whole.scatter_(1, at, towards), None, None, None
+
+
+def _others(scaled: Tensor, at: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Of logits, which are overwritten: log-softmax over all classes but the one at `at`, where it is 0; and the log of
+    that one's odds against all others `(B, 1, *S)`. `other` is the id of any other class."""
+    apart = scaled.gather(1, at) - scaled.gather(1, other)
+    logs = F.log_softmax(scaled.scatter_(1, at, -torch.inf), dim=1)
+    odds = apart + logs.gather(1, other)
+    return logs.scatter_(1, at, 0.0), odds
 
 
 def hint(student: Tensor, teacher: Tensor) -> Tensor:

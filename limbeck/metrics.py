@@ -1,19 +1,23 @@
 """Scores as sums: a tally of a batch adds to another's, and scores are read off the sum.
 
-Classification and segmentation are both one confusion matrix. Everything here is NumPy on the host.
+Classification and segmentation are both one confusion matrix; real values are means and centred products. Everything
+here is NumPy on the host.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
-from limbeck.tasks import IGNORE
+from limbeck.tasks import IGNORE, Task
+from limbeck.values import answered, argmax, binned, expectation, log_probabilities
 
 Array = np.ndarray[Any, Any]
 BINS = 15
 """Of the expected calibration error, of equal width [Guo 2017, arXiv:1706.04599]."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,7 @@ def tally(logits: Array, target: Array) -> Tally:
     known = target != IGNORE
     logits, target = logits[known].astype(np.float64), target[known]
     classes = logits.shape[1]
-    shifted = logits - logits.max(axis=1, keepdims=True, initial=-np.inf)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    predicted = logits.argmax(axis=1)
+    log_p, predicted = log_probabilities(logits), logits.argmax(axis=1)
     confusion = np.bincount(target * classes + predicted, minlength=classes**2).reshape(classes, classes)
     confidence, hit = np.exp(log_p.max(axis=1, initial=-np.inf)), predicted == target
     # Bins are (low, high], as in the paper and in torchmetrics.
@@ -74,34 +76,158 @@ def scores(sums: Tally) -> dict[str, float]:
     }
 
 
-def by_group(logits: Array, target: Array, groups: Array) -> dict[str, Tally]:
-    """A tally for every group, as subjects, in order of their names."""
+def by_group(logits: Array, target: Array, groups: Array, how: Callable[[Array, Array], T]) -> dict[str, T]:
+    """A tally (of the kind that `how` makes) for every group, as subjects, in order of their names."""
     names = sorted(set(map(str, groups)), key=lambda s: (len(s), s))
-    return {name: tally(logits[at], target[at]) for name in names for at in [groups.astype(str) == name]}
+    return {name: how(logits[at], target[at]) for name in names for at in [groups.astype(str) == name]}
 
 
 def intervals(tallies: Mapping[str, Tally], draws: int = 1000, seed: int = 0) -> dict[str, list[float] | None]:
-    """95 % intervals of accuracy and macro-F1 over groups (subjects); None where there are fewer than 2.
+    """95 % intervals of accuracy and macro-F1 over groups (subjects), by `bootstrap`; None where there are fewer than
+    2."""
 
-    By bootstrap: of n groups all but one are drawn again, which makes the variance unbiased, and the standard error is
-    widened by Student's t with n - 1 degrees of freedom, as percentiles are far too narrow for a handful of subjects.
+    def read(drawn: Array) -> dict[str, Array]:
+        accuracy = np.trace(drawn, axis1=1, axis2=2) / drawn.sum(axis=(1, 2))
+        return {"accuracy": accuracy, "macro_f1": np.nanmean(f1(drawn), axis=1)}
+
+    sums = [one.confusion.astype(np.int64) for one in tallies.values() if one.confusion.sum()]
+    if len(sums) < 2:
+        return {"accuracy": None, "macro_f1": None}
+    return bootstrap(np.stack(sums), read, (0.0, 1.0), draws, seed)
+
+
+def bootstrap(
+    stack: Array, read: Callable[[Array], dict[str, Array]], bounds: tuple[float, float], draws: int, seed: int
+) -> dict[str, list[float] | None]:
+    """95 % intervals, within `bounds`, of scores `(D,)` that `read` makes of summed sums `(D, ...)`.
+
+    `stack` `(G, ...)` has the sums of each of two or more groups. Of n groups all but one are drawn again, which makes
+    the variance unbiased, and the standard error is widened by Student's t with n - 1 degrees of freedom, as
+    percentiles are far too narrow for a handful of subjects.
     """
     from scipy.stats import t
 
-    sums = [one.confusion for one in tallies.values() if one.confusion.sum()]
-    if len(sums) < 2:
-        return {"accuracy": None, "macro_f1": None}
-    stack, draw = np.stack(sums).astype(np.int64), np.random.default_rng(seed)
-    counts = draw.multinomial(len(sums) - 1, [1 / len(sums)] * len(sums), size=draws)
+    draw = np.random.default_rng(seed)
+    counts = draw.multinomial(len(stack) - 1, [1 / len(stack)] * len(stack), size=draws)
     drawn = np.concatenate([stack.sum(axis=0)[None], np.tensordot(counts, stack, axes=1)])
-    accuracy = np.trace(drawn, axis1=1, axis2=2) / drawn.sum(axis=(1, 2))
     found: dict[str, list[float] | None] = {}
-    for name, values in (("accuracy", accuracy), ("macro_f1", np.nanmean(f1(drawn), axis=1))):
-        half = t.ppf(0.975, len(sums) - 1) * values[1:].std()
-        found[name] = [float(max(0.0, values[0] - half)), float(min(1.0, values[0] + half))]
+    for name, values in read(drawn).items():
+        half = t.ppf(0.975, len(stack) - 1) * values[1:].std()
+        found[name] = [float(max(bounds[0], values[0] - half)), float(min(bounds[1], values[0] + half))]
     return found
+
+
+ROWS = 4096
+"""Of bins that are decoded at once: a day of many people would fill a memory."""
+NEAR = 5.0
+"""In the task's unit: an error up to this size is a small one, and two models that are no further apart agree."""
+MEANS = ("mae", "within_5", "loss", "mae_argmax", "mae_expectation", "coverage", "width", "entropy")
+"""Scores of real values that are plain means over rows; all but the first three need a distribution over bins."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Sums over real values: how many, `centre` `(2,)` the means of truth and error (answer less truth), `spread`
+    `(2, 2)` the summed products of both about their means, and the sums `(len(MEANS),)` of what `MEANS` names."""
+
+    count: int
+    centre: Array
+    spread: Array
+    sums: Array
+
+    def __add__(self, other: "Errors") -> "Errors":
+        # Products about the means: raw squares cancel where values are large and errors are small [Chan 1982].
+        count = self.count + other.count
+        apart = other.centre - self.centre
+        share = other.count / count if count else 0.0
+        spread = self.spread + other.spread + np.outer(apart, apart) * self.count * share
+        return Errors(count, self.centre + apart * share, spread, self.sums + other.sums)
+
+
+def errors(task: Task, logits: Array, target: Array) -> Errors:
+    """Of logits `(N, C)`, or values `(N, 1)`, and real targets `(N,)`; rows whose label is missing do not count.
+
+    The loss is cross-entropy in nats against the bin of the truth, of values their squared error.
+    """
+    parts = [_errors(task, logits[at : at + ROWS], target[at : at + ROWS]) for at in range(0, len(target) or 1, ROWS)]
+    return sum(parts[1:], start=parts[0])
+
+
+def _errors(task: Task, logits: Array, target: Array) -> Errors:
+    known = ~np.isnan(target)
+    logits, truth = logits[known].astype(np.float64), target[known].astype(np.float64)
+    sums = np.full((len(MEANS), len(truth)), np.nan)
+    answers = answered(task, logits)
+    if task.span is not None and binned(task, logits):
+        log_p, bins = log_probabilities(logits), task.bins(torch.from_numpy(truth)).numpy()
+        sums[2] = -log_p[np.arange(len(truth)), bins]
+        sums[3:5] = [np.abs(read(np.exp(log_p), task.span) - truth) for read in (argmax, expectation)]
+        sums[5:] = (answers.low <= truth) & (truth <= answers.high), answers.high - answers.low, answers.entropy
+    else:
+        sums[2] = np.square(answers.value - truth)
+    error = answers.value - truth
+    sums[:2] = np.abs(error), np.abs(error) <= NEAR
+    both = np.stack([truth, error])
+    centre = both.mean(axis=1) if len(truth) else np.zeros(2)
+    about = both - centre[:, None]
+    return Errors(len(truth), centre, about @ about.T, sums.sum(axis=1))
+
+
+def value_scores(sums: Errors) -> dict[str, Any]:
+    """n, mae, rmse, r (Pearson), within_5, bias, limits, and all else that `MEANS` names; NaN where it cannot be told.
+
+    `bias` is the mean of answer less truth, and `limits` are bias -+ 1.96 SD of it: the 95 % limits of agreement [Bland
+    1986, doi:10.1016/S0140-6736(86)90837-8]. Windows of one person are repeated measures: the SD is over all windows,
+    within and between subjects together, so subjects weigh by their windows, and the limits say where the error of
+    another window of *these people* lies. With few subjects those of other people may lie wider, and an interval of the
+    limits must be drawn over subjects [Bland 2007, doi:10.1080/10543400701329422]. Overlapping windows add no
+    information, but do not move bias or limits.
+    """
+    if not sums.count:
+        names = ("mae", "rmse", "r", "within_5", "bias")
+        return {"n": 0} | dict.fromkeys((*names, *MEANS), np.nan) | {"limits": [np.nan, np.nan]}
+    n, bias = sums.count, float(sums.centre[1])
+    (true, mixed), (_, error) = sums.spread
+    answer = true + 2 * mixed + error
+    # Answers that are all alike differ by rounding.
+    r = (true + mixed) / np.sqrt(true * answer) if answer > 1e-12 * true > 0 else np.nan
+    half = 1.96 * np.sqrt(error / (n - 1)) if n > 1 else np.nan
+    found = dict(zip(MEANS, (sums.sums / n).tolist(), strict=True))
+    return {
+        "n": n,
+        "mae": found.pop("mae"),
+        "rmse": float(np.sqrt(error / n + bias**2)),
+        "r": float(r),
+        "within_5": found.pop("within_5"),
+        "bias": bias,
+        "limits": [bias - float(half), bias + float(half)],
+        **found,
+    }
+
+
+def value_intervals(tallies: Mapping[str, Errors], draws: int = 1000, seed: int = 0) -> dict[str, list[float] | None]:
+    """95 % intervals of MAE and RMSE over groups (subjects), by `bootstrap`; None where there are fewer than 2."""
+
+    def read(drawn: Array) -> dict[str, Array]:
+        means = drawn[:, :2] / drawn[:, 2:]
+        return {"mae": means[:, 0], "rmse": np.sqrt(means[:, 1])}
+
+    sums = [
+        (one.sums[0], one.spread[1, 1] + one.count * one.centre[1] ** 2, one.count)
+        for one in tallies.values()
+        if one.count
+    ]
+    if len(sums) < 2:
+        return {"mae": None, "rmse": None}
+    return bootstrap(np.array(sums), read, (0.0, np.inf), draws, seed)
 
 
 def agreement(one: Array, two: Array) -> float:
     """The share of rows on which two models name the same class, from their logits `(N, C)`."""
     return float((one.argmax(axis=1) == two.argmax(axis=1)).mean()) if len(one) else float("nan")
+
+
+def close(task: Task, one: Array, two: Array) -> float:
+    """The share of rows on which two models' values, from their logits `(N, C)`, are no more than `NEAR` apart."""
+    apart = answered(task, one).value - answered(task, two).value
+    return float((np.abs(apart) <= NEAR).mean()) if len(apart) else float("nan")

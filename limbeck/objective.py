@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -14,8 +14,7 @@ Weight = float | Callable[[float], float | Tensor]
 """A number, or a function of progress: a schedule, or a module that adapts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(NamedTuple):
     """All that a term may look at: the batch, what each model answered for it, the models, and progress in [0, 1]."""
 
     batch: Batch

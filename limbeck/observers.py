@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from limbeck import measures
 from limbeck.errors import UserError
 
 
@@ -69,7 +70,7 @@ class Bar(Observer):
         if row["event"] == "train":
             self._text["loss"] = f"loss {row['loss']:.3f}"
         elif row["model"] == "student" and row["part"] == "valid":
-            self._text["valid"] = "valid " + " ".join(f"{s['accuracy']:.0%}" for s in row["scores"].values())
+            self._text["valid"] = "valid " + " ".join(map(measures.brief, row["scores"].values()))
         self._shown = 0.0
 
     def ends(self) -> None:

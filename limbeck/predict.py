@@ -13,9 +13,12 @@ from rich.table import Table
 
 from limbeck import checkpoint, deployed, signals, timeline
 from limbeck.data.folder import read_signal
-from limbeck.errors import UserError
+from limbeck.data.layout import layout
+from limbeck.data.recordings import Findings
+from limbeck.errors import UserError, unknown
 from limbeck.tasks import Task
 from limbeck.timeline import Array, Row, Segment
+from limbeck.values import binned, decoded, is_real
 
 CHUNK = 256
 AT_REST = {"g": 1.0, "m/s2": 9.81, "m/s^2": 9.81, "m/s²": 9.81, "mg": 1000.0}
@@ -31,14 +34,20 @@ def predict_file(
     plot: Path | None,
     console: Console,
     time: str = "time",
+    channels: tuple[str, ...] = (),
 ) -> list[Row]:
     """Answers for a CSV or Parquet file by the model of a run folder or an `.onnx` file, and what was odd about it.
 
     Written to `out` and drawn to `plot`; a table in the terminal where neither is given. `rate` (Hz) is for a file
-    without times, `time` names the column of a file that has them.
+    without times, `time` names the column of a file that has them, `channels` those that are the model's, in its order,
+    where they are called otherwise.
     """
     model = deployed.opened(source)
-    segments, findings = read_signal(recording, tuple(model.card["channels"]), rate, time)
+    columns = _columns(recording, tuple(model.card["channels"]), channels, time)
+    for column, channel in zip(columns, model.card["channels"], strict=True):
+        if column != channel:
+            console.print(f"the column {column!r} is read as {channel}", highlight=False, markup=False)
+    segments, findings = read_signal(recording, columns, rate, time)
     for what, count in findings.counts.items():
         console.print(f"{what}: {count} (first: {findings.first[what]})", highlight=False, markup=False)
     for line in doubts(model.card, segments):
@@ -59,6 +68,22 @@ def predict_file(
     return rows
 
 
+def _columns(recording: Path, ours: tuple[str, ...], given: tuple[str, ...], time: str) -> tuple[str, ...]:
+    """The columns that are the model's channels: those given, those of their names, or the only column of numbers."""
+    if given and len(given) != len(ours):
+        raise UserError(f"--channels names {len(given)} columns, the model reads {len(ours)}: {', '.join(ours)}")
+    made = layout(recording, recording.name, Findings()) if recording.is_file() else None
+    wanted = given or ours
+    lacking = [c for c in wanted if made and c not in made.kinds]
+    if made is None or not lacking:
+        return wanted
+    numbers = tuple(column for column, kind in made.kinds.items() if kind == "number" and column != time)
+    if len(ours) == 1 and not given and len(numbers) == 1:
+        return numbers
+    error = unknown(f"channel column in {recording.name}:", lacking[0], made.kinds)
+    raise UserError(f"{error}; name the columns that are {', '.join(ours)} with --channels")
+
+
 def predict(
     model: Callable[[Array], Mapping[str, Array]],
     tasks: Sequence[Task],
@@ -66,7 +91,7 @@ def predict(
     segments: Sequence[Segment],
     stride: int | None = None,
 ) -> list[Row]:
-    """A row for each window of gap-free `segments`, which are resampled to the card's rate.
+    """A row for each window of gap-free `segments`, which are filtered and resampled as the card says.
 
     `model` maps windows `(B, M, L)` to probabilities `(B, C)` by task, as `deployed.opened` gives one. `stride` is in
     samples at the card's rate; windows do not overlap where it is not given. What is left of a segment after its last
@@ -83,7 +108,7 @@ def predict(
             f"a window is {card['window'] / card['rate']:.3g} s ({card['window']} samples at {card['rate']:g} Hz)"
         )
     windows = (stretch[at : at + CHUNK] for stretch, _ in cut for at in range(0, len(stretch), CHUNK))
-    answers = [model(np.ascontiguousarray(some)) for some in windows]
+    answers = [model(np.ascontiguousarray(signals.fourier(some, card["window"]))) for some in windows]
     columns = {task.name: _decode(task, np.concatenate([a[task.name] for a in answers])) for task in tasks}
     length = card["window"] / card["rate"]
     return [
@@ -148,7 +173,10 @@ def _cells(rows: Sequence[Row], tasks: Sequence[Task]) -> list[list[Any]]:
 
 
 def _windows(segment: Segment, card: Mapping[str, Any], stride: int) -> tuple[Array, Array]:
-    """Windows `(N, M, L)` of one segment at the card's rate, and the second `(N,)` at which each begins."""
+    """Windows `(N, M, L)` of one segment, and the second `(N,)` at which each begins.
+
+    At the card's rate, but for a card that resamples each window by itself: then of the same seconds at the segment's.
+    """
     channels, rate, length = card["channels"], card["rate"], card["window"]
     signal, own, begin = segment
     if signal.shape[1] != len(channels):
@@ -165,34 +193,37 @@ def _windows(segment: Segment, card: Mapping[str, Any], stride: int) -> tuple[Ar
         sample, channel = bad[0]
         at = begin + sample / own
         raise UserError(f"the recording holds a NaN or infinite value at {at:.3f} s in channel {channels[channel]}")
-    if not np.isclose(own, rate, rtol=1e-3):
+    if card.get("turned"):
+        signal = np.concatenate([-signal[:, :1], signal[:, 1:]], axis=1)
+    if card.get("filter"):
+        signal = signals.bandpass(signal, own, tuple(card["filter"]["band"]), card["filter"]["how"])
+    even = bool(np.isclose(own, rate, rtol=1e-3))
+    apart = card.get("resampling") == "window" and not even
+    if not even and not apart:
         signal = signals.resample(signal, own, rate)
-    if len(signal) < length:
+    per = own / rate if apart else 1.0
+    wide, step = round(length * per), stride * per
+    if len(signal) < wide:
         return np.empty((0, len(channels), length), np.float32), np.empty(0)
     # a view: windows that overlap are not stored, each chunk is copied when it is asked for
-    views = np.lib.stride_tricks.sliding_window_view(signal.astype(np.float32, copy=False), length, axis=0)[::stride]
+    views = np.lib.stride_tricks.sliding_window_view(signal.astype(np.float32, copy=False), wide, axis=0)
+    if float(step).is_integer():
+        views = views[:: int(step)]
+    else:
+        views = views[np.minimum(np.rint(np.arange(0, len(views), step)), len(views) - 1).astype(int)]
     return views, begin + np.arange(len(views)) * stride / rate
 
 
 def _decode(task: Task, answers: Array) -> list[dict[str, Any]]:
     """Probabilities `(N, C)`, or values `(N, 1)`, as a `Row` has them."""
-    if task.classes is None:
-        return [{"value": round(float(value), 4), "unit": task.unit} for value in answers[:, 0]]
-    if task.span:
-        means, edges = answers @ task.centres().numpy(), np.linspace(*task.span, task.classes + 1)
-        below = np.concatenate([np.zeros((len(answers), 1)), np.cumsum(answers, axis=1, dtype=np.float64)], axis=1)
-        # within a bin every value is as likely, so the distribution function is a line from edge to edge
-        bounds = [np.interp((0.025, 0.975), row / row[-1], edges) for row in below]
-        return [
-            {
-                "value": round(float(mean), 4),
-                "low": round(float(low), 4),
-                "high": round(float(high), 4),
-                "unit": task.unit,
-            }
-            for mean, (low, high) in zip(means, bounds, strict=True)
-        ]
-    labels = task.labels or tuple(map(str, range(task.classes)))
+    if is_real(task):
+        read = decoded(task, answers)
+        columns = {"value": read.value}
+        if binned(task, answers):
+            columns |= {"low": read.low, "high": read.high, "entropy": read.entropy}
+        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        return [{k: round(v, 4) for k, v in zip(columns, row, strict=True)} | {"unit": task.unit} for row in rows]
+    labels = task.labels or tuple(map(str, range(task.classes or 0)))
     return [
         {
             "label": labels[int(row.argmax())],

@@ -1,9 +1,11 @@
 """Which of several processes this is, sums over them, and randomness as a function of (seed, step, purpose)."""
 
+import ctypes
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -14,6 +16,8 @@ from torch import Tensor
 from limbeck.errors import UserError
 
 T = TypeVar("T")
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+"""Of glibc's `mallopt`."""
 
 
 def active() -> bool:
@@ -87,6 +91,20 @@ def seed(value: int, device: torch.device) -> None:
     """Seeds the generator that a device draws from."""
     # torch.manual_seed also prepares devices that are not there, which takes longer than a small model's backward.
     (torch.default_generator if device.type == "cpu" else torch).manual_seed(value)
+
+
+def keep_memory() -> None:
+    """Lets this process keep memory that it frees, up to 512 MB, for what comes next; does nothing without glibc.
+
+    A training step frees and takes megabytes again and again. Given back to the system each time, they are mapped and
+    cleared page by page each time, which took 10 to 25 % of a small network's step on a CPU.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with suppress(OSError, AttributeError):  # another C library has no mallopt, or does not need it
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 512 << 20), (_TOP_PAD, 64 << 20)):
+            mallopt(parameter, value)
 
 
 def generator(seed: int, *keys: int | str) -> torch.Generator:

@@ -8,14 +8,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck import checkpoint, classical, evaluate, metrics, process
 from limbeck.config import Spec, differences, digest, dump
@@ -23,12 +23,15 @@ from limbeck.data import cache
 from limbeck.data.recordings import SensorData
 from limbeck.data.source import Table
 from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, RandomWindow, Split
+from limbeck.distiller import Distiller
 from limbeck.errors import InUse, UserError
 from limbeck.fit import fit
+from limbeck.models.heads import MODALITY, Model, MultiTask
 from limbeck.objective import STUDENT
 from limbeck.observers import Observer
 from limbeck.plan import Plan
-from limbeck.run import Run, mean_accuracy, mean_f1
+from limbeck.run import RULES, Run
+from limbeck.tasks import Task
 
 Models = dict[str, nn.Module]
 ANYWHERE = ("device", "threads")
@@ -46,25 +49,40 @@ class Place:
     at: Path
     observers: Sequence[Observer] = ()
     shared: Path | None = None
+    code: str | None = None
+    """Names what reads the data: a shared stage is another where that has changed."""
 
     def fit(self, run: Run, stage: str = "") -> Models:
         """Trains into the run's own folder, or into a named stage of it."""
         return fit(run, self.at / stage if stage else self.at, self.observers)
+
+    def folder(self, run: Run, stage: str) -> Path:
+        """Where `share` trains a stage."""
+        return self.shared / f"{stage}-{digest([run.key(), self.code])}" if self.shared else self.at / stage
 
     def share(self, run: Run, stage: str) -> Models:
         """Trains a stage that other runs of a study may need too: into a folder named by what makes it, so that it is
         made once and never taken for another."""
         if self.shared is None:
             return self.fit(run, stage)
-        folder = self.shared / f"{stage}-{digest(run.key())}"
+        folder = self.folder(run, stage)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock") if process.rank() == 0 else nullcontext():
+            process.from_leader(None)  # all of a group begin when its first has the lock
             learnt = fit(run, folder, self.observers)
         if process.rank() == 0:
             path = self.at / STAGES
             known = checkpoint.read_json(path) if path.is_file() else {}
             checkpoint.write_json(path, {**known, stage: os.path.relpath(folder, self.at)})
         return learnt
+
+
+class Classical(NamedTuple):
+    """What needs no network: its `row` in `scores.json`, and its logits on the test by task where they are drawn."""
+
+    name: str
+    row: dict[str, Any]
+    test: dict[str, Tensor]
 
 
 class Recipe(Spec, ABC):
@@ -75,7 +93,7 @@ class Recipe(Spec, ABC):
     data: SensorData
     split: BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow = BySubject()
     plan: Plan = Plan()
-    select: Literal["accuracy", "macro_f1"] = "accuracy"
+    select: Literal["accuracy", "macro_f1", "mae"] = "accuracy"
     """The mean of this over tasks, on validation, chooses the step that is kept; the same for every method."""
     absent: Literal["refuse", "accept"] = "refuse"
     """What of a split that leaves a class out of training altogether: `accept` scores it as never recognised."""
@@ -87,7 +105,33 @@ class Recipe(Spec, ABC):
     @property
     def score(self) -> Callable[[Mapping[str, Mapping[str, float]]], float]:
         """The selection rule."""
-        return mean_accuracy if self.select == "accuracy" else mean_f1
+        return RULES[self.select]
+
+    def fresh(self, spec: Model, tasks: tuple[Task, ...], split: Split) -> MultiTask:
+        """A model with the weights of the plan's seed, and the training part's normalisation."""
+        torch.manual_seed(process.fold(self.plan.seed, "weights"))
+        model = spec.build(tasks, split.train.shape(MODALITY))
+        if model.normalise is not None:
+            model.normalise.fit(split.train.inputs[MODALITY])
+        return model
+
+    def prepare(
+        self, spec: Model, tasks: tuple[Task, ...], split: Split, distiller: Distiller, about: Mapping[str, Any]
+    ) -> Run:
+        """What `fit` needs; `about` are plain values that make this run another."""
+        shape = list(split.train.shape(MODALITY))
+        model = {"tasks": [vars(t) for t in tasks], "spec": dump(spec), "shape": shape}
+        return Run(
+            distiller, split.train, split.valid, tasks, self.plan, model, {"recipe": self.kind, **about}, self.score
+        )
+
+    def asked(self, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+        """The tasks of the data as this recipe learns and judges them."""
+        return tasks
+
+    def classical(self, split: Split) -> tuple[Classical, ...]:
+        """The rows that every report carries beside the trained ones."""
+        return (Classical("trees", _trees(split), {}),)
 
     def run(self, at: Path | str, observers: Sequence[Observer] = (), shared: Path | None = None) -> Models:
         """Trains and scores into a folder; a cut run goes on, a finished one is only loaded.
@@ -99,6 +143,7 @@ class Recipe(Spec, ABC):
             started = time.time()
             table = self.data.load()
             _unchanged(at, table)
+            table = replace(table, tasks=self.asked(table.tasks))
             split = self.split.split(table)
             self._complete(split)
             if process.rank() == 0:
@@ -106,12 +151,12 @@ class Recipe(Spec, ABC):
                 checkpoint.write_json(at / "data.json", {**table.card, "digest": table.digest})
                 about = {"split": dump(self.split), "leaky": split.leaky, "audit": split.audit}
                 checkpoint.write_json(at / "splits.json", about)
-            models = self.learn(split, Place(at, observers, shared))
+            models = self.learn(split, Place(at, observers, shared, cache.code_of(type(self.data))))
             if process.rank() == 0 and not (at / "scores.json").is_file():
                 checkpoint.write_json(at / "environment.json", environment(self.plan) | {
                     "started": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(started)),
                     "seconds": round(time.time() - started, 1)})  # fmt: skip
-                checkpoint.write_json(at / "scores.json", scored(models, split, at))
+                checkpoint.write_json(at / "scores.json", scored(models, split, at, self.classical(split)))
         return models
 
     def _complete(self, split: Split) -> None:
@@ -124,21 +169,26 @@ class Recipe(Spec, ABC):
                 )
 
 
-def scored(models: Models, split: Split, at: Path) -> dict[str, Any]:
-    """`scores.json`: every model on every part, agreement of teachers with the student, and the classical row."""
-    tasks, parts = split.train.tasks, {"train": split.train, "valid": split.valid, "test": split.test}
+def scored(models: Models, split: Split, at: Path, classical: Sequence[Classical]) -> dict[str, Any]:
+    """`scores.json`: every model on every part, agreement of teachers with the student, and the classical rows.
+
+    Writes `values.npz`, the answers to each test window, where a task has real values.
+    """
+    tasks = split.train.tasks
     found: dict[str, Any] = {"selected": _selected(at), "models": {}, "agreement": {}}
-    test: dict[str, Any] = {}
+    test: dict[str, dict[str, Tensor]] = {}
     for name, model in models.items():
-        logits = {part: evaluate.answers(model, table) for part, table in parts.items()}
+        logits = {part: evaluate.answers(model, table) for part, table in split.parts.items()}
         test[name] = logits["test"]
-        found["models"][name] = {
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "parts": {part: evaluate.assess(logits[part], table, tasks) for part, table in parts.items()},
-        }
+        parameters = sum(p.numel() for p in model.parameters())
+        found["models"][name] = {"parameters": parameters, "parts": evaluate.parts(logits, split)}
         if name != STUDENT:
-            found["agreement"][name] = evaluate.agreement(test[STUDENT], test[name])
-    found["models"]["trees"] = _trees(split)
+            found["agreement"][name] = evaluate.agreement(test[STUDENT], test[name], tasks)
+    for name, row, answers in classical:
+        found["models"][name], test[name] = row, answers
+    values = evaluate.traces(test, split.test, tasks)
+    if values:
+        checkpoint.write_arrays(at / "values.npz", values)
     return found
 
 
@@ -158,9 +208,7 @@ def _trees(split: Split) -> dict[str, Any]:
     path = cache.folder() / "trees" / f"{key}.json"
     if not path.is_file():
         logits, nodes = classical.trees(split)
-        tables = {"train": split.train, "valid": split.valid, "test": split.test}
-        parts = {part: evaluate.assess(logits[part], table, table.tasks) for part, table in tables.items()}
-        checkpoint.write_json(path, {"parameters": None, "nodes": nodes, "parts": parts})
+        checkpoint.write_json(path, {"parameters": None, "nodes": nodes, "parts": evaluate.parts(logits, split)})
     found: dict[str, Any] = checkpoint.read_json(path)
     return found
 

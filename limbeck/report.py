@@ -3,21 +3,19 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from limbeck import checkpoint, cite
+from limbeck import checkpoint, cite, notes, truth
 from limbeck.compare import LEAK, Entry, Group, groups
 from limbeck.errors import UserError
 from limbeck.figures import figures
-from limbeck.finished import Finished, leaves, load, text
+from limbeck.finished import STUDENT, Finished, leaves, load, text
+from limbeck.measures import SURE, Measure, by_key
 from limbeck.statistics import Estimate
-from limbeck.verdict import bounds, cautions, percent, verdict
+from limbeck.verdict import cautions, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "weighted_f1": "weighted-F1", "ece": "ECE"}
 
 
 def report(runs: Sequence[Path], out: Path) -> Path:
@@ -40,7 +38,7 @@ def report(runs: Sequence[Path], out: Path) -> Path:
         title=_title(compared),
         groups=[_shown(g, str(i)) for i, g in enumerate(compared, 1)],
         leak=LEAK,
-        metrics=METRICS,
+        sure=SURE,
     )
     target = out / "report.html" if out.is_dir() else out
     # Undecodable bytes of a file name must not cost the whole page.
@@ -57,7 +55,7 @@ def summary(runs: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def print_table(runs: Sequence[Path], console: "Console") -> None:
-    """Prints a table for each data set and split: accuracy and macro-F1 by task, with intervals; and the verdict."""
+    """Prints a table for each data set and split: two scores of each task, with intervals; and the verdict."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -68,15 +66,18 @@ def print_table(runs: Sequence[Path], console: "Console") -> None:
             caption_justify="left",
             show_lines=True,
         )
-        table.caption = escape("; ".join([_note(group), *([f"† {LEAK}"] if group.leaky else [])]))
+        table.caption = escape("; ".join([notes.note(group), *([f"† {LEAK}"] if group.leaky else [])]))
         table.add_column("model", overflow="fold")
         for task in group.tasks:
-            table.add_column(escape(f"{task}\naccuracy"), justify="right", overflow="fold")
-            table.add_column("\nmacro-F1", justify="right", overflow="fold")
+            first, second = notes.heads(group)[task][:2]
+            table.add_column(escape(f"{task}\n{first}"), justify="right", overflow="fold")
+            table.add_column(escape(f"\n{second}"), justify="right", overflow="fold")
         table.add_column("size", justify="right")
         for entry in group.entries:
-            cells = [_cell(entry.estimate(t, m), group.leaky) for t in group.tasks for m in ("accuracy", "macro_f1")]
-            table.add_row(escape(f"{entry.method}\n{entry.model}"), *cells, size(entry.size.parameters))
+            told = [(t, m) for t in group.tasks for m in group.measures(t)[:2]]
+            cells = [_cell(m, entry.estimate(t, m), group.leaky) for t, m in told]
+            named = "\n".join(dict.fromkeys((entry.method, entry.model)))
+            table.add_row(escape(named), *cells, size(entry.size.parameters))
         console.print(table)
         console.print(escape(verdict(group)))
 
@@ -88,7 +89,7 @@ def _read(folders: Sequence[Path]) -> list[Group]:
 
 
 def _row(group: Group, entry: Entry) -> dict[str, Any]:
-    estimates = {t: {m: entry.estimate(t, m) for m in METRICS} for t in group.tasks}
+    estimates = {t: {m.key: entry.estimate(t, m) for m in group.measures(t)} for t in group.tasks}
     return {
         "data": group.data,
         "split": group.split,
@@ -105,10 +106,11 @@ def _row(group: Group, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _cell(estimate: Estimate | None, leaky: bool) -> str:
+def _cell(measure: Measure, estimate: Estimate | None, leaky: bool) -> str:
     if estimate is None:
         return "–"
-    return f"{percent(estimate.mean)}{'†' if leaky else ''}\n{bounds(estimate)}".rstrip()
+    mark = "†" if leaky else ""
+    return f"{measure.number(estimate.mean)}{mark}\n{measure.span(estimate.low, estimate.high)}".rstrip()
 
 
 def size(count: int | None) -> str:
@@ -129,19 +131,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _note(group: Group) -> str:
-    """What the numbers of a table are means of, and what their intervals are over."""
-    found = [x for e in group.entries for t in group.tasks if (x := e.estimate(t, "accuracy"))]
-    seeds = sorted({len(e.scores(t)) for e in group.students for t in group.tasks if e.scores(t)})
-    over = sorted({x.over for x in found if x.over}, key=len, reverse=True)
-    said = f"in %; mean over {' or '.join(map(str, seeds))} seeds" if seeds[-1:] > [1] else "in %; one seed"
-    if over:
-        said += f"; 95 % interval over {', or over '.join(over)} (bootstrap, widened by Student's t)"
-    if any("seeds" in o for o in over):
-        said += "; of other scores than accuracy over seeds alone, where there are several"
-    return said + ("; none where there is one seed and one test subject" if not all(x.over for x in found) else "")
-
-
 def _title(compared: Sequence[Group]) -> str:
     kinds = dict.fromkeys(run.recipe["kind"] for group in compared for run in group.runs)
     return f"{', '.join(kinds)} on {', '.join(dict.fromkeys(g.data for g in compared))}"
@@ -150,7 +139,7 @@ def _title(compared: Sequence[Group]) -> str:
 def _shown(group: Group, number: str) -> dict[str, Any]:
     """All that the template shows of a group."""
     first = group.runs[0]
-    models = [m for run in group.runs for m in run.scored.models]
+    models, real = [m for run in group.runs for m in run.scored.models], truth.value_tasks(group)
     papers = cite.bibtex(dict.fromkeys(key for run in group.runs for key in cite.keys_of(run.recipe, models)))
     return {
         "id": number,
@@ -158,10 +147,18 @@ def _shown(group: Group, number: str) -> dict[str, Any]:
         "verdict": verdict(group),
         "cautions": cautions(group),
         "rows": [_row(group, entry) for entry in group.entries],
-        "note": _note(group),
-        "floors": _floors(group),
-        "agreement": _agreement(group),
-        "figures": figures(group),
+        "note": notes.note(group),
+        "measures": {t: group.measures(t) for t in group.tasks},
+        "heads": notes.heads(group),
+        "judged": " and ".join(dict.fromkeys(group.measures(t)[0].name for t in group.tasks)),
+        "floors": notes.floors(group),
+        "agreement": notes.agreement(group),
+        "figures": figures(group) | truth.panels(group),
+        "values": {t: truth.sureness(group, t) for t in real},
+        "without": [
+            *(["truth"] if not real else []),
+            *(["confusion"] if len(real) == len(group.tasks) else []),
+        ],
         "card": first.card,
         "audit": first.splits["audit"],
         "recipe": _recipes(group),
@@ -169,24 +166,6 @@ def _shown(group: Group, number: str) -> dict[str, Any]:
         "runs": [_about(run) for run in group.runs],
         "papers": papers,
     }
-
-
-def _floors(group: Group) -> dict[str, str]:
-    """By task, the accuracy of always answering the test's commonest class."""
-    found = {t: group.entries[0].scores(t)[0].confusion for t in group.tasks if group.entries[0].scores(t)}
-    return {t: percent(max(map(sum, rows)) / max(1, sum(map(sum, rows)))) for t, rows in found.items()}
-
-
-def _agreement(group: Group) -> list[str]:
-    """How often a student names the class that its teacher names, mean over seeds."""
-    said = []
-    for entry in group.students:
-        for teacher in entry.runs[0].scored.agreement:
-            found = [run.scored.agreement.get(teacher, {}) for run in entry.runs]
-            shares = {t: [v for f in found if (v := f.get(t)) is not None] for t in group.tasks}
-            told = ", ".join(f"{percent(fmean(values))} % ({task})" for task, values in shares.items() if values)
-            said.append(f"The {entry.name} student names the class that {teacher} names on {told} of the windows")
-    return said
 
 
 def _recipes(group: Group) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -211,8 +190,12 @@ def _environments(runs: Sequence[Finished]) -> list[tuple[str, str]]:
 
 
 def _about(run: Finished) -> dict[str, Any]:
+    key = str(run.recipe.get("select", "accuracy"))
+    told = [m for s in run.scored.models[STUDENT].parts["test"].values() for m in s.measures if m.key == key]
+    rule = (told or [by_key(key)])[0]
     kept = [
-        f"step {s.step:,}{'' if stage == '.' else f' of {stage}'}, {percent(s.score or 0.0)} %"
+        f"step {s.step:,}{'' if stage == '.' else f' of {stage}'}, "
+        + f"{rule.number(rule.good(s.score or 0.0))} {rule.unit}".rstrip()
         for stage, s in run.scored.selected.items()
     ]
     return {

@@ -10,15 +10,23 @@ import numpy as np
 
 from limbeck import checkpoint, metrics
 from limbeck.compare import distinct, estimate
-from limbeck.finished import STUDENT, Model, Scores, load_scores
+from limbeck.finished import STUDENT, ClassScores, Model, Scores, ValueScores, load_scores
 from limbeck.grid import SEED, VARIANT, Labels, label_of
+from limbeck.measures import Measures
 from limbeck.statistics import Counts, Difference, Estimate, paired
 from limbeck.workers import finished
 
+MEANS = ("bias", *metrics.MEANS)
+"""Scores of real values that are means over windows, so that those of folds make that of all."""
 REPEATS = (SEED, "split.seed", "split.fold")
 """Axes that are averaged over."""
 LEAKY = " (leaky)"
-METRICS = ("n", "accuracy", "macro_f1", "weighted_f1", "ece", "loss")
+COLUMNS: dict[type[Scores], tuple[str, ...]] = {
+    ClassScores: ("n", "accuracy", "macro_f1", "weighted_f1", "ece", "loss"),
+    ValueScores: ("n", "mae", "rmse", "r", "within_5", "bias", "loss", "mae_argmax", "mae_expectation", "coverage",
+                  "width", "entropy"),
+}  # fmt: skip
+"""Of `results.csv`, by the kind of scores; where both kinds are there, the other's cells are empty."""
 Group = tuple[tuple[str, str], ...]
 
 
@@ -64,13 +72,16 @@ class Key:
 
 @dataclass(frozen=True)
 class Row:
-    """One model of one method on one task of the test: means over `runs` runs, and the difference to the reference."""
+    """One model of one method on one task of the test: means over `runs` runs, and the difference to the reference.
+
+    `scores`, by the key of a measure; `measures[0]` is what the task is judged by, and the difference is of that.
+    """
 
     key: Key
     runs: int
     leaky: bool
-    accuracy: Estimate
-    macro_f1: Estimate
+    measures: Measures
+    scores: Mapping[str, Estimate]
     reference: str | None
     difference: Difference | None
 
@@ -93,12 +104,15 @@ def write_csv(found: Sequence[Result], path: Path) -> None:
     """A line for each cell, model, part and task."""
     text = io.StringIO()
     labels = list(found[0].labels) if found else []
+    kinds = {type(scores) for result in found for *_, scores in result.each()} or {ClassScores}
+    columns = list(dict.fromkeys(column for kind in COLUMNS if kind in kinds for column in COLUMNS[kind]))
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["cell", *labels, "leaky", "model", "parameters", "part", "task", *METRICS])
+    writer.writerow(["cell", *labels, "leaky", "model", "parameters", "part", "task", *columns])
     for result in found:
         own = [result.cell, *(result.labels[k] for k in labels), str(result.leaky).lower()]
         for name, part, task, scores in result.each():
-            values = [getattr(scores, metric) for metric in METRICS]
+            own_columns = COLUMNS[type(scores)]
+            values = [scores.value(column) if column in own_columns else None for column in columns]
             writer.writerow([*own, name, result.models[name].parameters, part, task, *values])
     checkpoint.write(path, text.getvalue().encode())
 
@@ -118,7 +132,7 @@ def summarise(out: Path) -> list[Row]:
         group = tuple((k, v) for k, v in result.labels.items() if k not in (compared, *REPEATS))
         repeat = tuple(result.labels.get(k, "") for k in REPEATS)
         for model, _, task, scores in result.each("test"):
-            if scores.accuracy is not None:
+            if scores.value(scores.measures[0].key) is not None:
                 key = Key(group, task, result.labels.get(compared, ""), model)
                 run = Run(scores, result.models[model].parameters is not None, result.leaky)
                 entries.setdefault(key, {})[repeat] = run
@@ -126,7 +140,8 @@ def summarise(out: Path) -> list[Row]:
     for key, runs in _untrained_once(entries).items():
         names = () if reference is None else (reference, reference + LEAKY)
         other = next((e for n in names if (e := entries.get(Key(key.group, key.task, n, STUDENT)))), None)
-        gap = paired(counts(runs), counts(other)) if other and other is not runs else None
+        higher = next(iter(runs.values())).scores.measures[0].higher
+        gap = paired(counts(runs), counts(other), higher=higher) if other and other is not runs else None
         rows.append(_row(key, runs, reference, gap))
     place = {k: i for i, k in enumerate(dict.fromkeys((row.key.group, row.key.task) for row in rows))}
     return sorted(rows, key=lambda row: (place[row.key.group, row.key.task], not row.key.name))
@@ -156,26 +171,36 @@ def pools(runs: Runs) -> dict[tuple[str, ...], Scores]:
 
 
 def _pooled(folds: Sequence[Scores]) -> Scores:
-    """As if of one test; without what cannot be told from the folds' confusions and subjects."""
+    """As if of one test; without what cannot be told from the folds' confusions, means and subjects."""
+    subjects = {name: stats for s in folds for name, stats in s.subjects.items()}
+    first, classes = folds[0], [s for s in folds if isinstance(s, ClassScores)]
     if len(folds) == 1:
-        return folds[0]
-    confusion = np.sum([s.confusion for s in folds], axis=0)
-    return Scores(
+        return first
+    if isinstance(first, ValueScores):
+        weights = np.array([s.n for s in folds], dtype=float)
+        known = {key: np.array([s.value(key) for s in folds], dtype=float) for key in MEANS}
+        means = {key: float(values @ weights / weights.sum()) for key, values in known.items()}
+        squares = np.array([s.value("rmse") for s in folds], dtype=float) ** 2
+        rmse = float(np.sqrt(squares @ weights / weights.sum()))
+        return ValueScores(n=int(weights.sum()), rmse=rmse, subjects=subjects, unit=first.unit, **means)
+    confusion = np.sum([s.confusion for s in classes], axis=0)
+    return ClassScores(
         n=int(confusion.sum()),
         accuracy=float(np.trace(confusion) / confusion.sum()),
         macro_f1=float(np.nanmean(metrics.f1(confusion))),
         confusion=confusion.tolist(),
-        labels=folds[0].labels,
-        subjects={name: stats for s in folds for name, stats in s.subjects.items()},
+        labels=classes[0].labels,
+        subjects=subjects,
     )
 
 
 def counts(runs: Runs) -> Counts:
-    """Windows and accuracy by pool and subject."""
+    """Windows and mean score by pool and subject."""
     return {key: scores.counts for key, scores in pools(runs).items()}
 
 
 def _row(key: Key, runs: Runs, reference: str | None, gap: Difference | None) -> Row:
     scores = distinct([*pools(runs).values()], any(run.trained for run in runs.values()))
-    leaky = any(run.leaky for run in runs.values())
-    return Row(key, len(runs), leaky, estimate(scores, "accuracy"), estimate(scores, "macro_f1"), reference, gap)
+    leaky, told = any(run.leaky for run in runs.values()), scores[0].measures
+    estimates = {m.key: estimate(scores, m) for m in told if any(s.value(m.key) is not None for s in scores)}
+    return Row(key, len(runs), leaky, told, estimates, reference, gap)

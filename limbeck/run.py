@@ -21,7 +21,7 @@ from limbeck.tasks import Task
 from limbeck.teachers import EMA
 
 Scores = Mapping[str, Mapping[str, float]]
-"""By task: accuracy, macro_f1, loss."""
+"""By task: accuracy, macro_f1 and loss, of real values mae, rmse and loss."""
 
 
 def mean_accuracy(scores: Scores) -> float:
@@ -32,6 +32,15 @@ def mean_accuracy(scores: Scores) -> float:
 def mean_f1(scores: Scores) -> float:
     """The mean over tasks of the macro-F1."""
     return _mean(scores, "macro_f1")
+
+
+def mean_mae(scores: Scores) -> float:
+    """The mean over tasks of the mean absolute error, as its negative: higher is better."""
+    return -_mean(scores, "mae")
+
+
+RULES: Mapping[str, Callable[[Scores], float]] = {"accuracy": mean_accuracy, "macro_f1": mean_f1, "mae": mean_mae}
+"""What chooses the step that is kept, by the name of the score."""
 
 
 def _mean(scores: Scores, name: str) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table as Grid
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck import evaluate as evaluation
 from limbeck import models, recipes
@@ -17,9 +17,14 @@ from limbeck.compare import LEAK
 from limbeck.config import override
 from limbeck.data.source import Table
 from limbeck.errors import UserError, unknown
+from limbeck.measures import CLASSES, SURE, Measure, values
+from limbeck.metrics import NEAR
 from limbeck.objective import STUDENT
 from limbeck.recipe import STAGES
 from limbeck.tasks import IGNORE, Task
+from limbeck.values import is_real
+
+OVER = "95 % over subjects"
 
 
 def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[str, Any]:
@@ -48,7 +53,7 @@ def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[st
             raise unknown("part", part, [*parts, "all"])
         table = parts[part]
     table = _translated(table, tasks)
-    _fits(run, table)
+    _fits(run, table, _unitless(student))
     logits = {name: evaluation.answers(model, table) for name, model in _models(run, student).items()}
     return {
         "data": table.card.get("name", other.data.kind),
@@ -56,7 +61,7 @@ def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[st
         "windows": len(table),
         "flatters": flatters,
         "models": {name: evaluation.assess(answer, table, tasks) for name, answer in logits.items()},
-        "agreement": {n: evaluation.agreement(logits[STUDENT], a) for n, a in logits.items() if n != STUDENT},
+        "agreement": {n: evaluation.agreement(logits[STUDENT], a, tasks) for n, a in logits.items() if n != STUDENT},
     }
 
 
@@ -75,70 +80,156 @@ def _models(run: Path, student: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def _fits(run: Path, table: Table) -> None:
+def _unitless(model: nn.Module) -> bool:
+    """Whether the model brings each window to mean 0 and deviation 1, so that no unit matters."""
+    normalise = model.normalise if isinstance(model, models.MultiTask) else None
+    return normalise is not None and normalise.how == "window"
+
+
+def _fits(run: Path, table: Table, unitless: bool) -> None:
     trained, given = read_json(run / "data.json"), table.card
     remedies = {
         "rate": "set --data.windows.rate alike",
         "window": "set --data.windows.length alike",
         "channels": "the model reads no others",
+        "filter": "set --data.band and --data.filtering alike",
         "unit": "set --data.unit if it is known to be the same",
     }
     for name, remedy in remedies.items():
-        if name in given and list(np.atleast_1d(trained[name])) != list(np.atleast_1d(given[name])):
+        if name == "unit" and unitless:
+            continue
+        ours, theirs = _told(trained.get(name)), _told(given.get(name))
+        if name in given and ours != theirs:
             raise UserError(
-                f"{run} was trained on windows of {name} {trained[name] or 'unknown'}, the recordings give {name} "
-                f"{given[name] or 'unknown'}; {remedy}"
+                f"{run} was trained on windows of {name} {ours}, the recordings give {name} {theirs}; {remedy}"
             )
+
+
+def _told(value: Any) -> str:
+    """What a card says of windows, in words."""
+    if isinstance(value, Mapping):
+        low, high = value["band"]
+        return f"{low:g} to {high:g} Hz, {value['how']}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(map(str, np.atleast_1d(value))) if value else "none" if value is None else "unknown"
 
 
 def _translated(table: Table, tasks: tuple[Task, ...]) -> Table:
     """The table with the model's class ids, by the names of the classes; classes that the model does not know are
-    missing."""
-    targets = {}
+    missing. Real values are as they are."""
     theirs = {task.name: task for task in table.tasks}
-    for task in tasks:
-        if task.name not in theirs:
-            continue
-        ids = {label: number for number, label in enumerate(task.labels)}
-        at = torch.tensor([ids.get(label, IGNORE) for label in theirs[task.name].labels] + [IGNORE])
-        given = table.targets[task.name]
-        targets[task.name] = at[torch.where(given == IGNORE, len(at) - 1, given)]
+    targets = {t.name: _target(theirs[t.name], t, table.targets[t.name]) for t in tasks if t.name in theirs}
     if not targets:
         raise UserError(
             f"the recordings have the tasks {', '.join(theirs)}, the model knows {', '.join(t.name for t in tasks)}"
         )
-    if all(bool((t == IGNORE).all()) for t in targets.values()):
-        raise UserError("the recordings have no class that the model knows: " + ", ".join(tasks[0].labels))
-    everything = {t.name: targets.get(t.name, torch.full((len(table),), IGNORE)) for t in tasks}
+    if not any(bool(t.present(targets[t.name]).any()) for t in tasks if t.name in targets):
+        known = ", ".join(tasks[0].labels) or tasks[0].name
+        raise UserError(f"the recordings have no class that the model knows: {known}")
+    everything = {
+        t.name: targets[t.name]
+        if t.name in targets
+        else torch.full((len(table),), float("nan") if is_real(t) else IGNORE)
+        for t in tasks
+    }
     return Table(tasks, table.inputs, everything, table.meta, table.card, table.digest, table.ids)
 
 
+def _target(given: Task, task: Task, target: Tensor) -> Tensor:
+    """A target in the terms of the model's task. Raises `UserError` where one means classes and the other values."""
+    if is_real(given) is not is_real(task) or given.unit != task.unit:
+        ours, theirs = (f"values{t.unit and f' in {t.unit}'}" if is_real(t) else "classes" for t in (task, given))
+        raise UserError(f"{task.name!r} has {theirs} in the recordings, but {ours} in the model")
+    if is_real(task):
+        return target
+    ids = {label: number for number, label in enumerate(task.labels)}
+    at = torch.tensor([ids.get(label, IGNORE) for label in given.labels] + [IGNORE])
+    return at[torch.where(target == IGNORE, len(at) - 1, target)]
+
+
 def print_scores(found: Mapping[str, Any], console: Console) -> None:
-    """A table of models and tasks, one of subjects, and the agreement."""
+    """A table of models and tasks for each kind of task, one of subjects (and of activities), and the agreement."""
     flatters = f" [{found['flatters']}: scores flatter]" if found["flatters"] else ""
     said = f"{found['data']}, {found['part']}: {found['windows']} windows{flatters}"
     console.print(said, highlight=False, markup=False)
-    grid = Grid(box=None, pad_edge=False)
-    for head in ("model", "task", "accuracy", "95 % over subjects", "macro-F1", "weighted-F1", "ECE", "n"):
-        grid.add_column(head)
-    for name, tasks in found["models"].items():
-        for task, s in tasks.items():
-            bounds = s["interval"]["accuracy"]
-            interval = f"{bounds[0]:.1%} - {bounds[1]:.1%}" if bounds else ""
-            f1s = (f"{s[metric]:.1%}" for metric in ("macro_f1", "weighted_f1"))
-            grid.add_row(name, task, f"{s['accuracy']:.1%}", interval, *f1s, f"{s['ece']:.3f}", str(s["n"]))
-    console.print(grid)
+    scores = {(name, task): s for name, tasks in found["models"].items() for task, s in tasks.items()}
+    classes = {key: s for key, s in scores.items() if CLASSES[0].key in s}
+    if classes:
+        _print_classes(classes, console)
+    for task in dict.fromkeys(task for name, task in scores if (name, task) not in classes):
+        _print_values(task, {name: s for (name, t), s in scores.items() if t == task}, console)
     student = found["models"][STUDENT]
-    subjects = list(dict.fromkeys(name for scores in student.values() for name in scores["subjects"]))
-    each = Grid(box=None, pad_edge=False)
-    for head in ("subject", *student):
-        each.add_column(head)
-    for name in subjects:
-        each.add_row(
-            name, *(f"{s['subjects'][name]['accuracy']:.1%}" if name in s["subjects"] else "" for s in student.values())
-        )
-    console.print(each)
+    for what, each in _parts(student).items():
+        grid = _grid(what, *student)
+        for name in dict.fromkeys(name for groups in each.values() for name in groups):
+            grid.add_row(name, *(_judged(each[task].get(name)) if task in each else "" for task in student))
+        console.print(grid)
     for name, shares in found["agreement"].items():
-        console.print(
-            f"student and {name} agree: " + ", ".join(f"{t} {v:.1%}" for t, v in shares.items()), highlight=False
-        )
+        told = ", ".join(f"{t} {v:.1%}{_near(student[t])}" for t, v in shares.items())
+        console.print(f"student and {name} agree: {told}", highlight=False)
+
+
+def _grid(*heads: str) -> Grid:
+    grid = Grid(box=None, pad_edge=False)
+    for head in heads:
+        grid.add_column(head)
+    return grid
+
+
+def _print_classes(scores: Mapping[tuple[str, str], Mapping[str, Any]], console: Console) -> None:
+    """A row for each model and task, with the interval of the first measure."""
+    first, *others = CLASSES
+    grid = _grid("model", "task", first.name, OVER, *(m.name for m in others), "n")
+    for (name, task), s in scores.items():
+        grid.add_row(name, task, _shown(first, s[first.key]), _span(first, s), *(_shown(m, s[m.key]) for m in others),
+                     str(s["n"]))  # fmt: skip
+    console.print(grid)
+
+
+def _print_values(task: str, scores: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+    """A row for each measure, for they are many, and a column for each model."""
+    first, *others = values(next(iter(scores.values()))["unit"])
+    grid = _grid(task, *scores)
+    grid.add_row(first.head, *(_shown(first, s[first.key]) for s in scores.values()))
+    grid.add_row(OVER, *(_span(first, s) for s in scores.values()))
+    for m in (*others, *SURE):
+        if any(s.get(m.key) is not None for s in scores.values()):
+            grid.add_row(m.name, *(_shown(m, s.get(m.key)) for s in scores.values()))
+    grid.add_row("n", *(str(s["n"]) for s in scores.values()))
+    console.print(grid)
+
+
+def _span(measure: Measure, scores: Mapping[str, Any]) -> str:
+    bounds = scores["interval"][measure.key]
+    return f"{_shown(measure, bounds[0])} - {_shown(measure, bounds[1])}" if bounds else ""
+
+
+def _shown(measure: Measure, value: float | None) -> str:
+    """A value that stands below its name; empty where nothing was labelled."""
+    if value is None:
+        return ""
+    if measure.key == "ece":
+        return f"{value:.3f}"
+    return measure.number(value) + ("%" if measure.share else "")
+
+
+def _parts(student: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """By what tells windows apart (subject, activity), by task: the scores of each."""
+    parts: dict[str, dict[str, Mapping[str, Any]]] = {"subject": {t: s["subjects"] for t, s in student.items()}}
+    for task, s in student.items():
+        for what, groups in s.get("groups", {}).items():
+            parts.setdefault(what, {})[task] = groups
+    return parts
+
+
+def _judged(scores: Mapping[str, Any] | None) -> str:
+    if scores is None:
+        return ""
+    judge = next(kind[0] for kind in (CLASSES, values("")) if kind[0].key in scores)
+    return _shown(judge, scores[judge.key])
+
+
+def _near(scores: Mapping[str, Any]) -> str:
+    """What agreement means where answers are values."""
+    return f" (within {NEAR:g} {scores['unit']})".replace(" )", ")") if "mae" in scores else ""

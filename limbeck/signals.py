@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from limbeck.errors import UserError
 from limbeck.tasks import IGNORE
 
 Array = np.ndarray[Any, Any]
@@ -79,6 +81,72 @@ def resample(signal: Array, rate_in: float, rate_out: float) -> Array:
     by = ratio(rate_in, rate_out)
     made = resample_poly(signal.astype(np.float32, copy=False), by.numerator, by.denominator, axis=0, padtype="line")
     return np.asarray(made, np.float32)
+
+
+def fourier(windows: Array, length: int) -> Array:
+    """Windows `(N, M, L)` at another rate, `(N, M, length)` float32 of the same seconds: each by its Fourier series.
+
+    As `scipy.signal.resample` of each window, which takes a window to be one period of something periodic: where its
+    two ends differ it rings there.
+    """
+    from scipy.signal import resample as by_fourier
+
+    if windows.shape[-1] == length:
+        return windows.astype(np.float32, copy=False)
+    return np.asarray(by_fourier(windows.astype(np.float64), length, axis=-1), np.float32)
+
+
+def bandpass(
+    signal: Array, rate: float, band: tuple[float, float], how: Literal["zero-phase", "one-pass"] = "zero-phase"
+) -> Array:
+    """A signal `(T, M)` at `rate` Hz between two frequencies (Hz), float32: `scipy.signal.butter(4, band)`.
+
+    zero-phase: forwards and backwards, without a delay. one-pass: forwards, as a device can; it starts as if the first
+    value had always been there. The signal must be finite. Raises `UserError` where the rate cannot hold the band.
+    """
+    from scipy.signal import sosfilt, sosfilt_zi, sosfiltfilt
+
+    if not 0 < band[0] < band[1] < rate / 2:
+        raise UserError(
+            f"band: from {band[0]:g} to {band[1]:g} Hz is not within 0 and {rate / 2:g} Hz, half the rate of the signal"
+        )
+    sos = _butterworth(rate, *band)
+    if not len(signal):
+        return signal.astype(np.float32)
+    if how == "one-pass":
+        state = sosfilt_zi(sos)[:, :, None] * signal[:1]
+        return np.asarray(sosfilt(sos, signal, axis=0, zi=state)[0], np.float32)
+    pad = min(3 * (2 * len(sos) + 1), len(signal) - 1)
+    return np.asarray(sosfiltfilt(sos, signal, axis=0, padlen=pad), np.float32)
+
+
+@cache
+def _butterworth(rate: float, low: float, high: float) -> Array:
+    """Second-order sections `(4, 6)`; to design them takes longer than to filter some minutes."""
+    from scipy.signal import butter
+
+    return np.asarray(butter(4, (low, high), btype="bandpass", fs=rate, output="sos"))
+
+
+def plateaus(signal: Array, count: int) -> tuple[Array, Array]:
+    """First samples and ends `(R,)` of the stretches of at least `count > 1` equal values in a signal `(T,)`."""
+    same = np.zeros(len(signal) + 1, np.int8)
+    same[1:-1] = signal[1:] == signal[:-1]
+    edges = np.flatnonzero(same[1:] != same[:-1])
+    starts, ends = edges[::2], edges[1::2] + 1
+    long = ends - starts >= count
+    return starts[long], ends[long]
+
+
+def holding(starts: Array, ends: Array, count: int, before: int, length: int, total: int) -> Array:
+    """Whether the window `[i - before, i - before + length)` holds `count` samples of a stretch, for each i of `total`.
+
+    `starts`, `ends` `(R,)` are those of stretches of at least `count` samples.
+    """
+    changes = np.zeros(total + 1, np.int32)
+    np.add.at(changes, np.clip(starts + count - length + before, 0, total), 1)
+    np.add.at(changes, np.clip(ends - count + before + 1, 0, total), -1)
+    return np.cumsum(changes[:-1], dtype=np.int32) > 0
 
 
 def nearest(count: int, rate_in: float, rate_out: float) -> Array:

@@ -8,7 +8,10 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Counts = Mapping[Hashable, Mapping[str, tuple[int, float]]]
-"""By seed (or whatever repeats a run), by test subject: the number of windows, and the accuracy on them."""
+"""By seed (or whatever repeats a run), by test subject: the number of windows, and the mean over them of a score that
+each window has: whether it is right (the mean is the accuracy), or its absolute error (the mean is the MAE)."""
+Bounds = tuple[float, float]
+SHARE: Bounds = (0.0, 1.0)
 Verdict = Literal["better", "worse", "no difference shown"]
 
 
@@ -24,40 +27,43 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """By how much one accuracy lies above another."""
+    """By how much one score lies above another; `higher` where that is better."""
+
+    higher: bool = True
 
     @property
     def verdict(self) -> Verdict:
         """What the interval allows to say."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
             return "no difference shown"
-        return "better" if self.low > 0 else "worse"
+        return "better" if (self.low > 0) is self.higher else "worse"
 
 
-def over_seeds(values: Sequence[float]) -> Estimate:
-    """The mean with Student's t interval, cut to 0..1; without one for a single value."""
+def over_seeds(values: Sequence[float], bounds: Bounds = SHARE) -> Estimate:
+    """The mean with Student's t interval, cut to `bounds`; without one for a single value."""
     from scipy.stats import t
 
     mean, count = float(np.mean(values)), len(values)
     if count < 2:
         return Estimate(mean)
     half = float(t.ppf(0.975, count - 1) * np.std(values, ddof=1) / np.sqrt(count))
-    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), "seeds")
+    return Estimate(mean, max(bounds[0], mean - half), min(bounds[1], mean + half), "seeds")
 
 
-def accuracy(counts: Counts) -> Estimate:
-    """The accuracy over all windows, with the interval that `paired` makes, cut to 0..1."""
+def average(counts: Counts, bounds: Bounds = SHARE) -> Estimate:
+    """The mean over all windows, with the interval that `paired` makes, cut to `bounds`."""
     none = {seed: {subject: (n, 0.0) for subject, (n, _) in each.items()} for seed, each in counts.items()}
     found = paired(counts, none)
     if found is None:
         raise ValueError("no windows were counted")
     if found.low is None or found.high is None:
         return Estimate(found.mean)
-    return Estimate(found.mean, max(0.0, found.low), min(1.0, found.high), found.over)
+    return Estimate(found.mean, max(bounds[0], found.low), min(bounds[1], found.high), found.over)
 
 
-def paired(one: Counts, two: Counts, draws: int = 10_000, seed: int = 0) -> Difference | None:
-    """The difference of two accuracies, from the seeds and the subjects that both have; None where they share none.
+def paired(one: Counts, two: Counts, draws: int = 10_000, seed: int = 0, higher: bool = True) -> Difference | None:
+    """The difference of two means (of which the higher, or the lower, is better), from the seeds and the subjects that
+    both have; None where they share none.
 
     Subjects and seeds are drawn again together, the same for both [Owen 2007, doi:10.1214/07-AOAS122]. Of `n` of either
     all but one are drawn, which makes the variance unbiased, and the standard error is widened by Student's t with the
@@ -76,19 +82,19 @@ def paired(one: Counts, two: Counts, draws: int = 10_000, seed: int = 0) -> Diff
     freedom = {"subjects": len(subjects) - 1, "seeds": len(seeds) - 1}
     over = [name for name, count in freedom.items() if count]
     if not over:
-        return Difference(mean)
+        return Difference(mean, higher=higher)
     still = {name: np.ones_like(weights) for name, weights in drawn.items()}
     alone = {n: float(np.nanvar(_difference(sums, **_named({**still, n: drawn[n]})))) for n in over}
     both = float(np.nanstd(_difference(sums, **_named(drawn))))
     half = _t(alone, freedom) * both
-    return Difference(mean, mean - half, mean + half, " and ".join(over))
+    return Difference(mean, mean - half, mean + half, " and ".join(over), higher)
 
 
 def _sums(one: Counts, two: Counts, seeds: Sequence[Hashable], subjects: Sequence[str]) -> tuple[Array, Array]:
-    """Hits and windows of `one`, `(seeds, subjects)`; 0 where either lacks the pair."""
+    """Summed scores and windows of `one`, `(seeds, subjects)`; 0 where either lacks the pair."""
     pairs = [[one[s][name] if name in one[s] and name in two[s] else (0, 0.0) for name in subjects] for s in seeds]
     windows = np.array([[n for n, _ in row] for row in pairs], dtype=float)
-    return windows * np.array([[share for _, share in row] for row in pairs]), windows
+    return windows * np.array([[mean for _, mean in row] for row in pairs]), windows
 
 
 def _drawn(count: int, draws: int, draw: np.random.Generator) -> Array:
@@ -105,9 +111,9 @@ def _named(drawn: Mapping[str, Array]) -> dict[str, Array]:
 def _difference(sums: Sequence[Array], by_seed: Array, by_subject: Array) -> Array:
     """Of each draw, `(draws,)`; NaN for a draw that holds no window, as can be where seeds have other subjects."""
     totals = [((by_seed @ each) * by_subject).sum(axis=1) for each in sums]
-    hits, windows = totals[::2], totals[1::2]
-    shares = [np.divide(h, n, out=np.full(len(h), np.nan), where=n > 0) for h, n in zip(hits, windows, strict=True)]
-    gap: Array = shares[0] - shares[1]
+    scores, windows = totals[::2], totals[1::2]
+    means = [np.divide(s, n, out=np.full(len(s), np.nan), where=n > 0) for s, n in zip(scores, windows, strict=True)]
+    gap: Array = means[0] - means[1]
     return gap
 
 

@@ -1,6 +1,8 @@
 """Studies: a grid over fields, seeds and recipes, run by several processes, cut and gone on with at any time.
 
     limbeck study smooth-distill --data wisdm --data.root DIR --plan.epochs 4 --out runs/study --workers 2
+    limbeck study ppg-scaling --data ieee-spc --data.root DIR --variant "scratch,dkd from 6" --seeds 0,1,2
+    limbeck study ppg-transfer --sets ieee-spc:DIR,wildppg:DIR
     limbeck study mine.json --out runs/mine
 
 A study file says which recipe, what is the same everywhere (`base`), what belongs together (`variants`), what is tried
@@ -17,21 +19,26 @@ grid, as `"grid": {"beta": [0.9, 0.99, 0.999, 0.9999]}`. Another sampling rate i
 learning teacher. Folds are `"base": {"split": "kfold"}, "grid": {"split.fold": [0, 1, 2, 3, 4]}`; they are averaged
 over as seeds are.
 
+`"size": "student.blocks"` fits laws of the error by that axis of the grid and draws them (limbeck/laws.py), a panel for
+each value of the field `"panel"`. `"across": "variant"`, where the variants are data sets, tests each run on the other
+sets too (limbeck/transfer.py). On the command line what a study varies is narrowed by naming some of its values:
+`--seeds 0,1 --variant none --split subject`.
+
 A study's folder: `study.json` (the folder itself can be given as the study, to go on), `cells/` (a run folder each, by
 the digest of its recipe), `stages/` (what several cells need), `cells.json` (the labels of each), `results.csv`,
-`table.md`.
+`table.md`; `scaling.json` and `scaling.svg`, or `transfer/` and `transfer.json`, where these are asked for.
 """
 
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck import checkpoint
+from limbeck import checkpoint, law_tables, transfer
 from limbeck.board import Board
 from limbeck.errors import Interrupted, UserError, unknown
 from limbeck.grid import Cell, Study, claim, define, in_words, read_study
@@ -72,6 +79,22 @@ NAMED: dict[str, Mapping[str, Any]] = {
         },
         "seeds": [0, 1, 2], "compare": "variant", "reference": "as published",
     },
+    "ppg-scaling": {
+        "recipe": "ppg-heart-rate",
+        "variants": {
+            "scratch": {"strategy": "scratch"},
+            **{f"{how} from {t}": {"strategy": how, "teacher.blocks": t}
+               for t in (2, 4, 6, 8, 10, 12) for how in ("hard", "soft", "dkd", "feature")},
+            "MLP scratch": {"student": "mlp", "strategy": "scratch"},
+            "MLP dkd from 6": {"student": "mlp", "strategy": "dkd", "teacher.blocks": 6},
+        },
+        "grid": {"student.blocks": [1, 2, 4, 6, 8, 10]},
+        "seeds": [0, 1, 2], "compare": "variant", "reference": "scratch",
+        "size": "student.blocks", "panel": "teacher.blocks",
+    },
+    "ppg-transfer": {
+        "recipe": "ppg-heart-rate", "variants": {}, "seeds": [0, 1, 2], "compare": "variant", "across": "variant",
+    },
 }  # fmt: skip
 """Studies by name, as a study file has them. The data and the plan are given on the command line."""
 
@@ -111,6 +134,8 @@ def run_named(
     outcome = run_study(study, out or own, workers, console=console)
     if console:
         print_table(summarise(outcome.out), console)
+        law_tables.print_laws(outcome.out, console)
+        transfer.print_transfer(outcome.out, console)
         console.print(f"{outcome.out / 'table.md'}  {outcome.out / 'results.csv'}", highlight=False, soft_wrap=True)
     if outcome.failed:
         words, error = next(iter(outcome.failed.items()))
@@ -142,6 +167,8 @@ def run_study(
     try:
         with board.shown(), _terminable():
             _work(left, places, crew, board)
+        with _terminable():
+            transfer.examine(study, out, _saying(console))
     except (KeyboardInterrupt, Interrupted):
         crew.stop()
         done = sum(map(finished, places.values()))
@@ -150,10 +177,21 @@ def run_study(
     finally:
         crew.stop()
         write_csv(results(out), out / "results.csv")
-        checkpoint.write(out / "table.md", markdown(out, summarise(out)).encode())
+        page = [markdown(out, summarise(out)), *law_tables.conclude(out), *transfer.conclude(out)]
+        checkpoint.write(out / "table.md", "\n".join(page).encode())
     why = {in_words(cell.labels): failure(places[cell.name]) for cell in cells}
     failed = {words: error for words, error in why.items() if error is not None}
     return Outcome(out, len(cells), sum(map(finished, places.values())), failed)
+
+
+def _saying(console: "Console | None") -> Callable[[str], None]:
+    """Prints a line, where there is somebody to read it."""
+
+    def say(line: str) -> None:
+        if console:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    return say
 
 
 def _work(cells: Sequence[Cell], places: Mapping[str, Path], crew: Crew, board: Board) -> None:

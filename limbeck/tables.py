@@ -1,6 +1,6 @@
 """The tables of a study, for the terminal and as Markdown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from limbeck import checkpoint
 from limbeck.compare import LEAK
 from limbeck.finished import STUDENT
 from limbeck.grid import in_words
+from limbeck.measures import Measure
 from limbeck.results import Row
 from limbeck.statistics import Estimate
 from limbeck.workers import failure, finished
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERVALS = (
-    "Intervals are 95 %, widened by Student's t: of an accuracy over seeds and subjects (bootstrap), of macro-F1 over "
+    "Intervals are 95 %, widened by Student's t: of an {main} over seeds and subjects (bootstrap), of {other} over "
     "seeds, or over subjects where there is one seed; of a difference paired, over what is named (bootstrap). No "
     "correction is made for the number of comparisons"
 )
@@ -44,9 +45,8 @@ def markdown(out: Path, rows: Sequence[Row]) -> str:
     """The same as a page, with how many cells are finished and why others failed."""
     lines = [f"# {checkpoint.read_json(out / 'study.json')['name']}", "", *_standing(out), ""]
     for heading, said, members in _groups(rows):
-        head = _head(members)
-        table = [_line(head), "|---" * len(head) + "|", *(_line(_cells(row)) for row in members)]
-        lines += [f"## {heading}", "", *table, "", *([said + ".", ""] if said else [])]
+        table = page(_head(members), map(_cells, members))
+        lines += [f"## {heading}", "", *table, *([said + ".", ""] if said else [])]
     return "\n".join([*lines, *(f"{note}\n" for note in _notes(rows))])
 
 
@@ -56,28 +56,39 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
         members = [row for row in rows if (row.key.group, row.key.task) == (group, task)]
         gaps = [row.difference for row in members if row.difference]
         over = " or ".join(dict.fromkeys(gap.over for gap in gaps if gap.over))
-        said = f"Difference: of accuracy to {members[0].reference}, in points" + (f", over {over}" if over else "")
+        main = members[0].measures[0]
+        better = "" if main.higher else " (lower is better)"
+        said = f"Difference: of {main.name} to {members[0].reference}, in {main.step}{better}"
+        said += f", over {over}" if over else ""
         yield f"{in_words(dict(group))}: {task}", said if gaps else "", members
 
 
 def _head(rows: Sequence[Row]) -> list[str]:
-    head = ["", "runs", "accuracy %", "macro-F1 %"]
+    head = ["", "runs", *(measure.head for measure in rows[0].measures[:2])]
     return head if rows[0].reference is None else [*head, "difference", "so it is"]
 
 
 def _cells(row: Row) -> list[str]:
     key, gap = row.key, row.difference
     name = key.name if key.model == STUDENT else f"{key.name}: {key.model}" if key.name else key.model
-    cells = [name, str(row.runs), _percent(row.accuracy), _percent(row.macro_f1)]
+    cells = [name, str(row.runs), *(figures(m, row.scores.get(m.key)) for m in row.measures[:2])]
     if row.reference is None:
         return cells
-    return [*cells, _percent(gap, "+"), gap.verdict] if gap else [*cells, "", ""]
+    return [*cells, figures(row.measures[0], gap, "+"), gap.verdict] if gap else [*cells, "", ""]
 
 
-def _percent(estimate: Estimate, sign: str = "") -> str:
+def figures(measure: Measure, estimate: Estimate | None, sign: str = "") -> str:
+    """A score with its interval; empty where there is none."""
+    if estimate is None:
+        return ""
     values = (estimate.mean, estimate.low, estimate.high)
-    mean, *bounds = [f"{100 * v:{sign}.1f}".replace("-", "−") for v in values if v is not None]
+    mean, *bounds = [measure.number(v, sign) for v in values if v is not None]
     return f"{mean} [{', '.join(bounds)}]" if bounds else mean
+
+
+def page(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table, and an empty one."""
+    return [_line(head), "|---" * len(head) + "|", *map(_line, rows), ""]
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -88,7 +99,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return []
     compared = sum(row.difference is not None for row in rows)
-    notes = [f"{INTERVALS}{f', {compared}' if compared else ''}."]
+    mains, others = (" or ".join(dict.fromkeys(row.measures[place].name for row in rows)) for place in (0, 1))
+    notes = [f"{INTERVALS.format(main=mains, other=others)}{f', {compared}' if compared else ''}."]
     if any(row.difference and row.difference.over == "subjects" for row in rows):
         notes.append("Over subjects alone: there is one seed, and another may tell otherwise.")
     if any(row.difference and row.difference.over == "seeds" for row in rows):

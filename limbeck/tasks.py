@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,9 @@ class Task:
 
     - `classes` is C for a classification, or `None` for a plain regression (then logits are `(B, 1, *S)`).
     - `labels` names the classes, in the order of their ids.
-    - `span` makes a regression of a classification: C bins of equal width over `[low, high)`, in the task's unit.
+    - `span` makes a classification of a regression: C bins of equal width over `[low, high)`, in the task's unit.
+      Targets stay reals, which are what errors are taken against; losses ask for their `ids`.
+    - `decoder` reads a value off the probabilities of bins: the middle of the likeliest, or the expectation.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Task:
     labels: tuple[str, ...] = ()
     span: tuple[float, float] | None = None
     unit: str = ""
+    decoder: Literal["argmax", "expectation"] = "argmax"
 
     def __post_init__(self) -> None:
         if self.labels and self.classes != len(self.labels):
@@ -48,6 +51,10 @@ class Task:
     def present(self, target: Tensor) -> Tensor:
         """Where a target `(B, *S)` is given rather than missing: bool `(B, *S)`."""
         return ~target.isnan() if target.is_floating_point() else target != IGNORE
+
+    def ids(self, target: Tensor) -> Tensor:
+        """The class ids of a target `(B, *S)`: themselves, or the bins of reals; `IGNORE` where it is missing."""
+        return self.bins(target) if target.is_floating_point() else target
 
     def bins(self, value: Tensor) -> Tensor:
         """Class ids of real values (clamped into the span), `IGNORE` where a value is NaN."""

@@ -178,8 +178,8 @@ class Cached(Teacher):
         if not batch.pure:
             raise ValueError("a cached teacher was given augmented or mixed inputs; use the teacher itself there")
         return Outputs(
-            {name: value[batch.ids] for name, value in self.logits.items()},
-            {name: value[batch.ids] for name, value in self.features.items()},
+            {name: value.index_select(0, batch.ids) for name, value in self.logits.items()},
+            {name: value.index_select(0, batch.ids) for name, value in self.features.items()},
         )
 
     def fingerprint(self) -> str:

@@ -6,31 +6,44 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limbeck import losses
+from limbeck.batch import Batch
 from limbeck.config import Spec
 from limbeck.errors import unknown
 from limbeck.objective import STUDENT, Objective, Scene, Term
 from limbeck.tasks import Task
 
 
-class Supervised(Term):
-    """Cross-entropy with the labels (squared error for a regression), over the samples that have one."""
+def known(batch: Batch, task: Task) -> Tensor | None:
+    """Where the labels of a task are given, bool `(B, *S)`; None where none is missing."""
+    return None if task.name in batch.whole else task.present(batch.targets[task.name])
 
-    def __init__(self, task: Task, who: str = STUDENT, smoothing: float = 0.0) -> None:
+
+class Supervised(Term):
+    """Cross-entropy with the labels (squared error for a regression), over the samples that have one.
+
+    `smoothing` spreads that share of a label over all classes, `spread` the label of a real value over the bins around
+    it.
+    """
+
+    def __init__(self, task: Task, who: str = STUDENT, smoothing: float = 0.0, spread: float = 0.0) -> None:
         super().__init__(task.name if who == STUDENT else f"{task.name}({who})", (who,))
-        self.task, self.who, self.smoothing = task, who, smoothing
+        self.task, self.who, self.smoothing, self.spread = task, who, smoothing, spread
 
     @property
     def detail(self) -> str:
-        return f"{self.name} [smoothing {self.smoothing}]" if self.smoothing else self.name
+        how = [f"{name} {value}" for name, value in (("smoothing", self.smoothing), ("spread", self.spread)) if value]
+        return f"{self.name} [{', '.join(how)}]" if how else self.name
 
     def forward(self, scene: Scene) -> Tensor:
         target = scene.batch.targets[self.task.name]
         logits = scene.outputs[self.who].logits[self.task.name]
         if self.task.classes is None:
             values = losses.squared_error(logits, target)
+        elif self.spread:
+            values = losses.ordinal(logits, target, self.task.centres().to(target.device), self.spread)
         else:
-            values = losses.cross_entropy(logits, target, self.smoothing)
-        return losses.masked_mean(values, self.task.present(target))
+            values = losses.cross_entropy(logits, self.task.ids(target), self.smoothing)
+        return losses.masked_mean(values, known(scene.batch, self.task))
 
 
 class Distilled(Term):
@@ -48,22 +61,23 @@ class Distilled(Term):
     def forward(self, scene: Scene) -> Tensor:
         target = scene.batch.targets[self.task.name]
         one, two = (scene.outputs[who].logits[self.task.name] for who in self.reads)
-        values = self.how.values(one, two, target)
-        return losses.masked_mean(values, self.task.present(target) if self.how.kind == "decoupled" else None)
+        values = self.how.values(one, two, self.task.ids(target))
+        return losses.masked_mean(values, known(scene.batch, self.task) if self.how.kind == "decoupled" else None)
 
 
 class Hinted(Term):
-    """A feature of the student, through a learnt linear map where the widths differ, against the teacher's."""
+    """A feature of the student, through a learnt linear map where asked for or where the widths differ, against the
+    teacher's."""
 
-    def __init__(self, task: Task, teacher: str, feature: str, widths: tuple[int, int]) -> None:
+    def __init__(self, task: Task, teacher: str, how: "Feature", widths: tuple[int, int]) -> None:
         super().__init__(f"feature({task.name}, {teacher})", (STUDENT, teacher))
-        self.teacher, self.feature = teacher, feature
-        self.widths = widths
-        self.adaptor = nn.Identity() if widths[0] == widths[1] else nn.Linear(*widths)
+        self.teacher, self.feature = teacher, how.name
+        self.widths, self.mapped = widths, how.mapped or widths[0] != widths[1]
+        self.adaptor = nn.Linear(*widths) if self.mapped else nn.Identity()
 
     @property
     def detail(self) -> str:
-        return f"{self.name} [{self.feature}, {self.widths[0]} to {self.widths[1]}]"
+        return f"{self.name} [{self.feature}, {self.widths[0]} {'mapped ' if self.mapped else ''}to {self.widths[1]}]"
 
     def forward(self, scene: Scene) -> Tensor:
         features = [scene.outputs[who].features for who in self.reads]
@@ -116,14 +130,16 @@ class Feature(Spec):
 
     kind: ClassVar[str] = "feature"
     name: str = "shared"
+    mapped: bool = False
+    """Through a learnt linear map even where the widths are the same."""
 
 
 Kind = Soft | Hard | Decoupled | Feature
 
 
-def supervised(task: Task, who: str = STUDENT, smoothing: float = 0.0) -> Objective:
+def supervised(task: Task, who: str = STUDENT, smoothing: float = 0.0, spread: float = 0.0) -> Objective:
     """Cross-entropy (or squared error) of `who` with the labels of a task."""
-    return Objective.of(Supervised(task, who, smoothing))
+    return Objective.of(Supervised(task, who, smoothing, spread))
 
 
 def kd(task: Task, teacher: str, how: Kind, widths: tuple[int, int] | None = None) -> Objective:
@@ -132,7 +148,7 @@ def kd(task: Task, teacher: str, how: Kind, widths: tuple[int, int] | None = Non
     if isinstance(how, Feature):
         if widths is None:
             raise ValueError("feature distillation needs the widths of the student's and the teacher's feature")
-        return Objective.of(Hinted(task, teacher, how.name, widths))
+        return Objective.of(Hinted(task, teacher, how, widths))
     if task.classes is None:
         raise ValueError(f"task {task.name!r} has no classes, so there are no logits to soften; use the feature kind")
     return Objective.of(Distilled(task, teacher, how))

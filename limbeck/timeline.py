@@ -11,6 +11,7 @@ import numpy as np
 from limbeck import checkpoint
 from limbeck.errors import UserError
 from limbeck.tasks import Task
+from limbeck.values import is_real
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -22,7 +23,8 @@ Segment = tuple[Array, float, float]
 """A stretch without a gap: signal `(T, M)`, rate in Hz, second at which it begins."""
 Row = dict[str, Any]
 """`{"start", "end", "tasks"}`, in seconds; for each task `{"label", "probability", "probabilities"}`, of a task with a
-span `{"value", "low", "high", "unit"}` (low to high holds 95 %), of a plain regression `{"value", "unit"}`."""
+span `{"value", "low", "high", "entropy", "unit"}` (low to high holds 95 %; entropy in nats), of a plain regression
+`{"value", "unit"}`."""
 STYLE: dict[Any, Any] = {"svg.hashsalt": "limbeck", "svg.fonttype": "none", "text.parse_math": False}
 """The same rows give the same bytes; words stay words; a dollar in a label is a dollar."""
 WIDTH = 10.5
@@ -56,7 +58,7 @@ def _figure(
 
     heights = [3.0]
     for task in tasks:
-        heights += [1.6] if _is_real(task) else [0.5, 1.0]
+        heights += [1.6] if is_real(task) else [0.5, 1.0]
     width = WIDTH + _margin(tasks, rows, card["channels"])
     layout = ConstrainedLayoutEngine(rect=(0, 0, WIDTH / width, 1))
     figure = Figure(figsize=(width, sum(heights) * 0.8 + 0.8), layout=layout)
@@ -64,7 +66,7 @@ def _figure(
     places = iter(axes)
     _signal(next(places), card, segments)
     for task in tasks:
-        if _is_real(task):
+        if is_real(task):
             _value(next(places), task, rows)
         else:
             _lane(next(places), task, rows)
@@ -74,10 +76,6 @@ def _figure(
     axes[-1].set_xlabel("seconds")
     figure.align_ylabels(list(axes))
     return figure
-
-
-def _is_real(task: Task) -> bool:
-    return task.classes is None or task.span is not None
 
 
 def _signal(axes: "Axes", card: Mapping[str, Any], segments: Sequence[Segment]) -> None:
@@ -149,7 +147,7 @@ def _legend(axes: "Axes", handles: "Sequence[Artist]") -> None:
 
 def _margin(tasks: Sequence[Task], rows: Sequence[Row], channels: Sequence[str]) -> float:
     """Inches that the legends take on the right."""
-    named = [list(channels), *({row["tasks"][t.name]["label"] for row in rows} for t in tasks if not _is_real(t))]
+    named = [list(channels), *({row["tasks"][t.name]["label"] for row in rows} for t in tasks if not is_real(t))]
     return max((1 + (len(names) - 1) // TALL) * (0.5 + 0.08 * max(map(len, names))) for names in named)
 
 
@@ -173,7 +171,7 @@ def _value(axes: "Axes", task: Task, rows: Sequence[Row]) -> None:
     for first, end in pairwise(gaps):
         middles = [(row["start"] + row["end"]) / 2 for row in rows[first:end]]
         answers = [row["tasks"][task.name] for row in rows[first:end]]
-        if task.span:
+        if "low" in answers[0]:
             low, high = [a["low"] for a in answers], [a["high"] for a in answers]
             axes.fill_between(middles, low, high, color="C0", alpha=0.25, linewidth=0)
         axes.plot(middles, [a["value"] for a in answers], color="C0", marker=marker, markersize=3)

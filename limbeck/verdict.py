@@ -1,38 +1,30 @@
 """What a comparison says in a sentence, and what to keep in mind when reading it; both from the numbers alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 
-from limbeck.charts import signed
 from limbeck.compare import LEAK, Entry, Group, difference, plain
+from limbeck.finished import ValueScores
+from limbeck.measures import Measure
 from limbeck.statistics import Difference, Estimate
+from limbeck.values import HELD
 
 FEW = 5
 """Fewer test subjects than this are too few to speak for people at large."""
 UNLIKE = 0.005
-"""Accuracies that are less apart than this are not worth a word."""
+"""Scores that are less apart than this (of errors, as a share of them) are not worth a word."""
+ASTRAY = 0.03
+"""By how much the share of truths that intervals hold may be off."""
 
 
-def percent(value: float) -> str:
-    """A share as a percentage with one decimal."""
-    return f"{100 * value:.1f}"
-
-
-def bounds(estimate: Estimate) -> str:
-    """The interval as `66.0–75.9`, in percent; empty where there is none."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"{percent(estimate.low)}–{percent(estimate.high)}"
-
-
-def against(gap: Difference, name: str) -> str:
-    """A difference in percentage points, as `1.3 points below NAME (−3.0 to +0.4)`."""
-    if abs(gap.mean) < UNLIKE / 10:
-        said = f"level with {name}"
-    else:
-        said = f"{percent(abs(gap.mean))} points {'above' if gap.mean > 0 else 'below'} {name}"
+def against(gap: Difference, name: str, measure: Measure) -> str:
+    """A difference in words, as `1.3 points below NAME (−3.0 to +0.4)`."""
+    size = measure.difference(gap.mean)
+    level = not any(figure in size for figure in "123456789")
+    said = f"level with {name}" if level else f"{size} {'above' if gap.mean > 0 else 'below'} {name}"
     if gap.low is None or gap.high is None:
         return said
-    return f"{said} ({signed(100 * gap.low)} to {signed(100 * gap.high)})"
+    return f"{said} ({measure.number(gap.low, '+')} to {measure.number(gap.high, '+')})"
 
 
 def reference(group: Group) -> Entry | None:
@@ -45,11 +37,17 @@ def reference(group: Group) -> Entry | None:
     alike = [e for e in rivals if plain(e)]
     if alike and not plain(lead):
         return min(alike, key=lambda e: abs((e.size.parameters or 0) - (lead.size.parameters or 0)))
-    return max(rivals, key=lambda e: sum(_accuracy(e, t).mean for t in group.tasks), default=None)
+    return max(rivals, key=lambda e: sum(_gain(group, e, lead, t) for t in group.tasks), default=None)
 
 
-def _accuracy(entry: Entry, task: str) -> Estimate:
-    return entry.estimate(task, "accuracy") or Estimate(0.0)
+def _mean(entry: Entry, task: str, measure: Measure) -> Estimate:
+    return entry.estimate(task, measure) or Estimate(0.0)
+
+
+def _gain(group: Group, one: Entry, other: Entry, task: str) -> float:
+    """By how much one entry does better than another on a task."""
+    judge = group.measures(task)[0]
+    return judge.gain(_mean(one, task, judge).mean, _mean(other, task, judge).mean)
 
 
 def verdict(group: Group) -> str:
@@ -58,19 +56,19 @@ def verdict(group: Group) -> str:
     It says that something helps, or harms, only where the paired 95 % interval of the difference excludes 0.
     """
     lead, other = group.entries[0], reference(group)
-    tasks = [t for t in group.tasks if lead.estimate(t, "accuracy")]
+    judges = {t: judge for t in group.tasks for judge in group.measures(t)[:1] if lead.estimate(t, judge)}
+    tasks = list(judges)
     gaps = {t: difference(lead, other, t) for t in tasks} if other else {}
     clauses = []
-    for task in tasks:
-        estimate = _accuracy(lead, task)
-        interval = f" ({bounds(estimate)})" if estimate.over else ""
-        held = f", {against(gaps[task], other.name)}" if other else ""
-        clauses.append(f"{percent(estimate.mean)}\u00a0%{interval} on {task}{held}")
+    for task, judge in judges.items():
+        estimate = _mean(lead, task, judge)
+        interval = f" ({judge.span(estimate.low, estimate.high)})" if estimate.over else ""
+        held = f", {against(gaps[task], other.name, judge)}" if other else ""
+        clauses.append(f"{judge.said}{judge.text(estimate.mean)}{interval} on {task}{held}")
     who = "The student" if len(group.students) == 1 else f"The {lead.name} student"
     leak = f" [{LEAK}]" if group.leaky else ""
-    return (
-        f"{who} scores {_list(clauses, ', and ')}{leak}; {_conclusion(lead, other, gaps)}{_trees(group, lead, tasks)}."
-    )
+    classical = _classical(group, lead, judges)
+    return f"{who} scores {_list(clauses, ', and ')}{leak}; {_conclusion(lead, other, gaps)}{classical}."
 
 
 def _conclusion(lead: Entry, other: Entry | None, gaps: dict[str, Difference]) -> str:
@@ -93,16 +91,29 @@ def _conclusion(lead: Entry, other: Entry | None, gaps: dict[str, Difference]) -
     return f"{subject} {' and '.join(found)}" + (f", and {none} on {_list(unsure)}" if unsure else "")
 
 
-def _trees(group: Group, lead: Entry, tasks: Sequence[str]) -> str:
-    """The classical baseline is named where it scores higher, with whether that is shown: it is worth knowing first."""
+def _classical(group: Group, lead: Entry, judges: Mapping[str, Measure]) -> str:
+    """The classical baseline is named where it does better, with whether that is shown: it is worth knowing first."""
     for entry in (e for e in group.entries if e.size.parameters is None):
-        gaps = {t: difference(entry, lead, t) for t in tasks if entry.scores(t)}
-        ahead = [f"{t} by {percent(g.mean)}" for t, g in gaps.items() if g.verdict == "better"]
+        gaps = {t: difference(entry, lead, t) for t in judges if entry.scores(t)}
+        ahead = [t for t, g in gaps.items() if g.verdict == "better"]
         if ahead:
-            return f"; {entry.name} do better on {_list(ahead)} points"
-        higher = [f"{percent(_accuracy(entry, t).mean)}\u00a0% on {t}" for t, g in gaps.items() if g.mean > UNLIKE]
+            # A unit that follows on itself is said once.
+            units = [judges[t].step for t in ahead] + [""]
+            sizes = [judges[t].number(abs(gaps[t].mean)) for t in ahead]
+            by = [
+                f"{t} by {size} {'' if units[n] == units[n + 1] else units[n]}".rstrip()
+                for n, (t, size) in enumerate(zip(ahead, sizes, strict=True))
+            ]
+            return f"; {entry.name} do better on {_list(by)}"
+        means = {t: _mean(lead, t, judges[t]).mean for t in gaps}
+        higher = [
+            f"{judges[t].said}{judges[t].text(_mean(entry, t, judges[t]).mean)} on {t}"
+            for t, g in gaps.items()
+            if judges[t].gain(means[t] + g.mean, means[t]) > UNLIKE
+        ]
         if higher:
-            return f"; {entry.name} score {_list(higher)}, higher but not shown to be better"
+            ways = sorted({"higher" if judges[t].higher else "lower" for t in gaps})
+            return f"; {entry.name} score {_list(higher)}, {' or '.join(ways)} but not shown to be better"
     return ""
 
 
@@ -126,6 +137,7 @@ def cautions(group: Group) -> list[str]:
     absent = {task: labels for task, labels in audits[0].get("classes absent from training", {}).items() if labels}
     for task, labels in absent.items():
         said.append(f"No training window has {_list(labels)} ({task}), so these cannot be recognised.")
+    said += [f"{line}." for task in group.tasks for line in _unsure(group.entries[0], task)]
     subjects = len(audits[0]["test"]["subjects"])
     if subjects < FEW:
         count = "One subject is" if subjects == 1 else f"Only {subjects} subjects are"
@@ -144,3 +156,14 @@ def cautions(group: Group) -> list[str]:
     if len({max(row["step"] for row in run.rows) for run in group.runs if run.rows}) > 1:
         said.append("Not all methods were trained for equally long (see the recipe).")
     return said
+
+
+def _unsure(entry: Entry, task: str) -> list[str]:
+    """What a model's own intervals leave to be wished for."""
+    held = [s.coverage for s in entry.scores(task) if isinstance(s, ValueScores) and s.coverage is not None]
+    if not held or abs(fmean(held) - HELD) <= ASTRAY:
+        return []
+    how = "surer than it may be" if fmean(held) < HELD else "less sure than it could be"
+    return [
+        f"The 95 % intervals of {entry.name} hold the true {task} in {100 * fmean(held):.0f} % of windows: it is {how}"
+    ]

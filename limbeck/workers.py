@@ -48,13 +48,19 @@ def finished(at: Path) -> bool:
     return (at / "scores.json").is_file()
 
 
+def stages(at: Path) -> Path | None:
+    """Where the cell of a study has the stages that it shares; None for a run of its own."""
+    study = at.absolute().parent.parent
+    return study / "stages" if at.absolute().parent.name == "cells" and (study / "study.json").is_file() else None
+
+
 def attempt(cell: Cell, at: Path, observers: Sequence[Observer]) -> str:
     """Runs a cell: finished, failed (the reason is kept as `failed.json`), or in use elsewhere.
 
     Raises `Interrupted` when told to stop.
     """
     try:
-        cell.recipe.run(at, observers, at.parent.parent / "stages")
+        cell.recipe.run(at, observers, stages(at))
     except InUse:
         return ELSEWHERE
     except Interrupted:

@@ -40,7 +40,7 @@ def table(rows: int = 60, subjects: int = 6, missing: float = 0.0, seed: int = 0
         target[torch.from_numpy(draw.random(rows) < missing)] = IGNORE
     return Table(
         TASKS,
-        {"imu": Windows(torch.from_numpy(signal.reshape(-1, 3)), torch.arange(rows) * 40, 40)},
+        {"sensor": Windows(torch.from_numpy(signal.reshape(-1, 3)), torch.arange(rows) * 40, 40)},
         targets,
         {"subject": np.array([f"s{i % subjects}" for i in range(rows)]), "start": np.zeros(rows)},
         {"name": "toy", "rate": 20.0},

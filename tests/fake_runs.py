@@ -142,7 +142,7 @@ def write_run(
         models["trees"] = {"parameters": None, "nodes": 184_220, "parts": parts}
     card = {
         "name": name, "rate": 20.0, "unit": "m/s²", "channels": ["x", "y", "z"], "window": 100, "stride": 60,
-        "modality": "imu", "subjects": 39, "recordings": 1404,
+        "modality": "sensor", "subjects": 39, "recordings": 1404,
         "findings": {"gap over 1 s": 12, "duplicate row": 340},
         "findings_first": {"gap over 1 s": "watch/1609.txt:2210"},
         "licence": "CC BY 4.0", "citation": "Weiss 2019", "dropped": {"label changes inside": 31},

@@ -1,7 +1,5 @@
 """A batch knows whether its inputs are still those of the table."""
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -11,7 +9,7 @@ from tests.conftest import table
 
 def test_other_inputs_are_no_longer_pure_and_all_else_stays() -> None:
     batch = table().rows(torch.arange(4))
-    other = batch.with_inputs({"imu": torch.zeros(4, 3, 40)})
+    other = batch.with_inputs({"sensor": torch.zeros(4, 3, 40)})
     assert batch.pure
     assert not other.pure
     assert not other.to(torch.device("meta")).pure
@@ -32,5 +30,5 @@ def test_moving_reaches_every_tensor_and_is_free_where_the_batch_is_there_alread
 def test_batches_and_outputs_cannot_be_changed() -> None:
     batch = table().rows(torch.arange(2))
     for thing, name in ((batch, "pure"), (Outputs({}), "logits")):
-        with pytest.raises(dataclasses.FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(thing, name, None)

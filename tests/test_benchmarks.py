@@ -31,6 +31,15 @@ def test_windows_are_those_of_the_list_of_slices(capsys: pytest.CaptureFixture[s
     assert "limbeck, from its cache" in capsys.readouterr().out
 
 
+def test_costs_are_told_beside_the_claims(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import cost
+
+    cost.main(quick=True, rounds=1)
+    said = capsys.readouterr().out
+    assert "1 block against 2 blocks" in said
+    assert "claimed      -90%     -60%        ?     -98%" in said
+
+
 def test_help_is_given_without_torch() -> None:
     from benchmarks import startup
 
@@ -44,3 +53,28 @@ def test_ratios_are_taken_within_a_round() -> None:
     two = [timing.Spent(2.0, 2.0), timing.Spent(20.0, 20.0)]
     found = timing.ratios({"one": one, "two": two}, "one")
     assert (found["two"].low, found["two"].median, found["two"].high) == (2.0, 2.0, 2.0)
+
+
+def test_decoupled_distillation_is_that_of_two_softmaxes(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import losses
+
+    losses.main(quick=True, rounds=2)
+    assert capsys.readouterr().out.count("loss and gradient") == 2
+
+
+def test_preprocessing_is_that_of_the_loop_over_windows(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import preprocess
+
+    preprocess.main(quick=True, rounds=2)
+    told = capsys.readouterr().out
+    assert told.count("largest difference, resampling window") == 2
+    assert "714 windows" in told
+
+
+def test_a_sweeps_run_is_that_with_its_teacher_alive(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import sweep
+
+    sweep.main(quick=True, rounds=2)
+    told = capsys.readouterr().out
+    assert "1 block from 2, 34 windows, a run of 12 steps" in told
+    assert all(name in told for name in (*sweep.TAUGHT, sweep.ALIVE))

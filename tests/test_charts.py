@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.charts import Line, Mark, Style, dot_chart, heat_map, interval_chart, legend, line_chart, shape, ticks
+from limbeck.charts import Line, Mark, Style, dot_chart, interval_chart, legend, line_chart, shape, ticks
+from limbeck.truth_charts import heat_map
 
 NASTY = "<script>alert(\"x\")</script> & 'quoted' \x00\x07"
 LINE = Line("a", Style(0), [(0.0, 10.0, 8.0, 12.0), (5.0, 30.0, 25.0, 33.0), (10.0, 55.0, 50.0, 61.0)])

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 import safetensors
 import torch
@@ -232,3 +233,25 @@ def test_an_optimiser_goes_on_as_if_it_had_never_stopped(tmp_path: Path, spec: A
     steps(first, one, 3)
     steps(second, two, 3)
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_arrays_come_back_by_any_name_and_objects_are_refused(tmp_path: Path) -> None:
+    arrays = {
+        "heart rate/student/value": np.linspace(0, 1, 5, dtype=np.float32),
+        "subject": np.array(["S1", "ü", ""]),
+        "file": np.array([np.nan, -np.inf]),
+        "allow_pickle": np.zeros((0, 3), np.int64),
+    }
+    checkpoint.write_arrays(tmp_path / "deep" / "values.npz", arrays)
+    first = (tmp_path / "deep" / "values.npz").read_bytes()
+    with np.load(tmp_path / "deep" / "values.npz", allow_pickle=False) as stored:
+        assert set(stored) == set(arrays)
+        for name, array in arrays.items():
+            assert stored[name].dtype == array.dtype
+            assert np.array_equal(stored[name], array, equal_nan=array.dtype.kind == "f")
+    with pytest.raises(ValueError, match=r"[Oo]bject"):
+        checkpoint.write_arrays(tmp_path / "deep" / "values.npz", {"x": np.array([{}, None], dtype=object)})
+    assert (tmp_path / "deep" / "values.npz").read_bytes() == first
+    checkpoint.write_arrays(tmp_path / "again.npz", arrays)
+    assert (tmp_path / "again.npz").read_bytes() == first, "the same arrays are the same bytes"
+    assert files(tmp_path / "deep") == ["values.npz"]

@@ -1,5 +1,6 @@
 """Means, intervals and differences against SciPy and the study's; grouping by data and split; names of methods."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -7,11 +8,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from limbeck import evaluate
 from limbeck.compare import Group, difference, groups, plain
-from limbeck.finished import load
-from limbeck.results import summarise
-from limbeck.statistics import accuracy
+from limbeck.finished import ValueScores, load
+from limbeck.measures import ACCURACY, CLASSES
+from limbeck.results import Run, pools, results, summarise, write_csv
+from limbeck.statistics import average
+from limbeck.tables import markdown
+from tests.fake_hearts import HEART, heart_family, hearts, logits, write_heart_run
 from tests.fake_runs import LEAKY_SPLIT, SUBJECT_SPLIT, family, write_run
+
+F1 = CLASSES[1]
+MEASURES = {measure.key: measure for measure in CLASSES}
 
 
 def compared(*folders: Path) -> list[Group]:
@@ -24,7 +32,7 @@ def test_a_score_of_several_seeds_is_one_row_with_the_t_interval_of_their_mean(t
     (group,) = compared(*(write_run(tmp_path / str(s), seed=s) for s in range(4)))
     entry = group.entries[0]
     values = [getattr(s, metric) for s in entry.scores("exercise")]
-    found = entry.estimate("exercise", metric)
+    found = entry.estimate("exercise", MEASURES[metric])
     assert found is not None
     assert len(values) == 4
     assert found.over == "seeds"
@@ -36,18 +44,18 @@ def test_an_accuracy_of_several_seeds_has_an_interval_over_seeds_and_subjects(tm
     folders = [write_run(tmp_path / str(s), seed=s) for s in range(4)]
     (group,) = compared(*folders)
     tests = [json.loads((at / "scores.json").read_text())["models"]["student"]["parts"]["test"] for at in folders]
-    found = group.entries[0].estimate("exercise", "accuracy")
+    found = group.entries[0].estimate("exercise", ACCURACY)
     assert found is not None
     assert found.over == "subjects and seeds"
     assert found.mean == pytest.approx(np.mean([test["exercise"]["accuracy"] for test in tests]))
     each = [{n: (s["n"], s["accuracy"]) for n, s in test["exercise"]["subjects"].items()} for test in tests]
-    assert found == accuracy(dict(enumerate(each)))
+    assert found == average(dict(enumerate(each)))
 
 
 def test_an_accuracy_on_one_subject_has_the_t_interval_over_seeds(tmp_path: Path) -> None:
     (group,) = compared(*(write_run(tmp_path / str(s), seed=s, subjects=["1600"]) for s in range(4)))
     values = [s.accuracy for s in group.entries[0].scores("exercise")]
-    found = group.entries[0].estimate("exercise", "accuracy")
+    found = group.entries[0].estimate("exercise", ACCURACY)
     assert found is not None
     assert len(set(values)) > 1
     assert found.over == "seeds"
@@ -60,7 +68,7 @@ def test_seeds_that_all_do_the_same_do_not_make_an_accuracy_surer_than_its_subje
     for at in folders[1:]:
         (at / "scores.json").write_text((folders[0] / "scores.json").read_text())
     (group,) = compared(*folders)
-    found, f1 = (group.entries[0].estimate("exercise", metric) for metric in ("accuracy", "macro_f1"))
+    found, f1 = (group.entries[0].estimate("exercise", measure) for measure in (ACCURACY, F1))
     assert found is not None
     assert found.over == "subjects and seeds"
     # All subjects have as many windows here.
@@ -74,14 +82,14 @@ def test_seeds_that_all_do_the_same_do_not_make_an_accuracy_surer_than_its_subje
 def test_one_seed_has_the_interval_over_subjects(tmp_path: Path) -> None:
     (group,) = compared(write_run(tmp_path / "a"))
     scores = group.entries[0].scores("exercise")[0]
-    found = group.entries[0].estimate("exercise", "accuracy")
+    found = group.entries[0].estimate("exercise", ACCURACY)
     assert found is not None
     assert found.over == "subjects"
     # All subjects have as many windows here.
     values = [s.accuracy for s in scores.subjects.values()]
     expected = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
     assert (found.low, found.high) == pytest.approx(expected, abs=0.002)
-    found = group.entries[0].estimate("exercise", "macro_f1")
+    found = group.entries[0].estimate("exercise", F1)
     assert found is not None
     assert scores.interval is not None
     assert (found.low, found.high) == scores.interval["macro_f1"]
@@ -91,7 +99,7 @@ def test_one_seed_and_one_subject_have_no_interval(tmp_path: Path) -> None:
     (group,) = compared(
         write_run(tmp_path / "a", subjects=["1600"]), write_run(tmp_path / "b", "sdd", subjects=["1600"])
     )
-    found = group.entries[0].estimate("exercise", "accuracy")
+    found = group.entries[0].estimate("exercise", ACCURACY)
     assert found is not None
     assert (found.low, found.over) == (None, "")
     gap = difference(group.students[0], group.students[1], "exercise")
@@ -134,8 +142,8 @@ def test_the_report_and_the_table_of_a_study_say_the_same(tmp_path: Path, seeds:
     assert len(rows) == 2 * len(group.entries) == 8
     for row in rows:
         entry, task = entries[row.key.name or row.key.model, row.key.model], row.key.task
-        assert row.accuracy == entry.estimate(task, "accuracy")
-        assert row.macro_f1 == entry.estimate(task, "macro_f1")
+        assert row.scores["accuracy"] == entry.estimate(task, ACCURACY)
+        assert row.scores["macro_f1"] == entry.estimate(task, F1)
         assert row.difference == (None if entry is reference else difference(entry, reference, task))
 
 
@@ -210,3 +218,95 @@ def test_a_curve_is_the_mean_over_seeds_with_its_lowest_and_highest(tmp_path: Pa
     values = {run.at.name: {1.0: 10.0, 2.0: 20.0 if run.at.name == "a" else 30.0} for run in group.runs}
     values["a"][3.0] = 5.0
     assert group.entries[0].curve(lambda run: values[run.at.name]) == [(1.0, 10.0, 10.0, 10.0), (2.0, 25.0, 20.0, 30.0)]
+
+
+def test_errors_of_seeds_and_subjects_have_the_interval_of_the_same_bootstrap(tmp_path: Path) -> None:
+    (group,) = compared(*heart_family(tmp_path, seeds=(0, 1, 2)))
+    mae, rmse, *_ = group.measures("heart rate")
+    assert (mae.key, mae.unit) == ("mae", "bpm")
+    found = group.entries[0].estimate("heart rate", mae)
+    assert found is not None
+    each = [s.counts for s in group.entries[0].scores("heart rate")]
+    assert found == average(dict(enumerate(each)), (0.0, np.inf))
+    assert found.mean == pytest.approx(np.mean([s.mae for s in group.entries[0].scores("heart rate")]))
+    values = [s.rmse for s in group.entries[0].scores("heart rate")]
+    second = group.entries[0].estimate("heart rate", rmse)
+    assert second is not None
+    assert (second.low, second.high) == pytest.approx(stats.t.interval(0.95, 2, np.mean(values), stats.sem(values)))
+
+
+def test_a_lower_error_is_the_better_one(tmp_path: Path) -> None:
+    (group,) = compared(*heart_family(tmp_path, seeds=(0, 1, 2)))
+    distilled, scratch = group.students
+    assert (distilled.method, scratch.method) == ("dkd", "scratch")
+    gap = difference(distilled, scratch, "heart rate")
+    assert gap.mean < 0
+    assert gap.verdict == "better"
+    assert difference(scratch, distilled, "heart rate").verdict == "worse"
+
+
+def test_the_table_of_a_study_of_heart_rates_says_what_the_report_says(tmp_path: Path) -> None:
+    cells = {f"{m} {s}": {"strategy": m, "seed": str(s)} for m in ("dkd", "scratch") for s in range(3)}
+    runs = heart_family(tmp_path / "cells", seeds=(0, 1, 2))
+    for name, at in zip(cells, runs, strict=True):
+        at.rename(at.with_name(name))
+    (tmp_path / "cells.json").write_text(json.dumps(cells))
+    (tmp_path / "study.json").write_text(
+        json.dumps({"name": "beats", "grid": {}, "compare": "strategy", "reference": "scratch"})
+    )
+    (group,) = compared(*(at.with_name(name) for name, at in zip(cells, runs, strict=True)))
+    entries = {(e.method, e.model): e for e in group.entries}
+    rows = summarise(tmp_path)
+    assert len(rows) == len(group.entries) == 5
+    for row in rows:
+        entry = entries[row.key.name or row.key.model, row.key.model]
+        for measure in group.measures("heart rate"):
+            assert row.scores[measure.key] == entry.estimate("heart rate", measure)
+    assert [row.difference and row.difference.verdict for row in rows if row.key.name == "dkd"] == ["better"] * 2
+    page = markdown(tmp_path, rows)
+    assert "| MAE bpm | RMSE bpm | difference | so it is |" in page
+    assert "Difference: of MAE to scratch, in bpm (lower is better), over subjects and seeds" in page
+    assert "of an MAE over seeds and subjects (bootstrap), of RMSE over seeds" in page
+    write_csv(results(tmp_path), tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    first = next(line for line in lines if (line["cell"], line["model"], line["part"]) == ("dkd 0", "student", "test"))
+    assert float(first["mae"]) == group.entries[0].scores("heart rate")[0].mae
+    assert "accuracy" not in first
+    assert next(line for line in lines if line["model"] == "peaks")["coverage"] == ""
+
+
+def test_folds_of_real_values_are_pooled_to_what_one_test_would_have_been() -> None:
+    rows = hearts()
+    answer = {"heart rate": logits(rows, 4.0, 0)}
+
+    def scored(at: np.ndarray) -> ValueScores:
+        found = evaluate.assess({k: v[at] for k, v in answer.items()}, rows.take(at), [HEART])
+        return ValueScores.model_validate(found["heart rate"])
+
+    first = rows.meta["subject"] < "S3"
+    parts = {("0", "", str(n)): Run(scored(at), True, False) for n, at in enumerate((first, ~first))}
+    ((_, pooled),) = pools(parts).items()
+    whole = scored(np.ones(len(rows), bool))
+    assert isinstance(pooled, ValueScores)
+    for key in ("n", "mae", "rmse", "within_5", "bias", "loss", "coverage", "width", "entropy", "mae_argmax"):
+        assert pooled.value(key) == pytest.approx(whole.value(key)), key
+    assert pooled.counts == whole.counts
+    assert pooled.r is None
+    assert pooled.unit == "bpm"
+
+
+def test_a_study_of_both_kinds_has_the_columns_of_both(tmp_path: Path) -> None:
+    write_heart_run(tmp_path / "cells" / "a", mixed=True)
+    (tmp_path / "cells.json").write_text('{"a": {"seed": "0"}}')
+    (tmp_path / "study.json").write_text('{"compare": "method", "reference": null, "grid": {}, "name": "both"}')
+    write_csv(results(tmp_path), tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open() as file:
+        lines = {(line["task"], line["part"]): line for line in csv.DictReader(file) if line["model"] == "student"}
+    assert lines["device", "test"]["mae"] == ""
+    assert lines["heart rate", "test"]["accuracy"] == ""
+    assert float(lines["device", "test"]["accuracy"]) > 0.5
+    assert float(lines["heart rate", "test"]["mae"]) > 1
+    tables = markdown(tmp_path, summarise(tmp_path))
+    assert "| accuracy % | macro-F1 % |" in tables
+    assert "| MAE bpm | RMSE bpm |" in tables

@@ -63,12 +63,12 @@ def test_the_loss_is_the_sum_over_views_each_on_its_own_batch() -> None:
     model = student().eval()
     plain, doubled = supervised(TASK), 0.5 * supervised(TASK)
     distiller = Distiller(
-        model, {}, [View(plain), View(doubled, lambda b: b.with_inputs({"imu": 2 * b.inputs["imu"]}))]
+        model, {}, [View(plain), View(doubled, lambda b: b.with_inputs({"sensor": 2 * b.inputs["sensor"]}))]
     )
     total, values = distiller(BATCH, 0.0)
     one, two = (
         nn.functional.cross_entropy(model(b).logits["activity"], BATCH.targets["activity"]).item()
-        for b in (BATCH, BATCH.with_inputs({"imu": 2 * BATCH.inputs["imu"]}))
+        for b in (BATCH, BATCH.with_inputs({"sensor": 2 * BATCH.inputs["sensor"]}))
     )
     assert total.item() == pytest.approx(one + 0.5 * two, rel=1e-6)
     assert {k: v.item() for k, v in values.items()} == pytest.approx(

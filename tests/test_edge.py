@@ -32,7 +32,7 @@ CARD = {
     "rate": 50.0,
     "unit": "g",
     "channels": ["x", "y", "z"],
-    "modality": "imu",
+    "modality": "sensor",
     "digest": "d1",
     "recipe": "toy",
 }
@@ -51,7 +51,7 @@ class Net(nn.Module):
         self.heads = nn.ModuleList([nn.Linear(8, t.classes or 1) for t in tasks])
 
     def forward(self, batch: Batch) -> Outputs:
-        feature = self.trunk(batch.inputs["imu"] - self.mean)
+        feature = self.trunk(batch.inputs["sensor"] - self.mean)
         return Outputs({t.name: head(feature) for t, head in zip(self.tasks, self.heads, strict=True)})
 
 
@@ -80,7 +80,7 @@ def used(net: nn.Module) -> nn.Module:
     """With BatchNorm statistics that are not those of a new one, and left in training mode."""
     net.train()
     for _ in range(3):
-        net(Batch({"imu": 2 + 3 * torch.randn(16, *SHAPE)}, {}, torch.zeros(16)))
+        net(Batch({"sensor": 2 + 3 * torch.randn(16, *SHAPE)}, {}, torch.zeros(16)))
     return net
 
 
@@ -97,7 +97,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = [{"name": t.name, "classes": t.classes, "labels": t.labels, "span": t.span, "unit": t.unit} for t in TASKS]
     spec = {"kind": "resnet1d", "blocks": 1, "width": 4}
     checkpoint.save_tensors(at / "best" / "student.safetensors", student.state_dict())
-    checkpoint.write_json(at / "best" / "model.json", {"tasks": about, "spec": spec, "shape": SHAPE, "reads": "imu"})
+    checkpoint.write_json(at / "best" / "model.json", {"tasks": about, "spec": spec, "shape": SHAPE, "reads": "sensor"})
     checkpoint.write_json(at / "data.json", {k: v for k, v in CARD.items() if k != "recipe"} | {"window": 40})
     checkpoint.write_json(at / "recipe.json", {"kind": "smooth-distill"})
     edge.export_run(at, Dense(torch.from_numpy(windows(300))))
@@ -117,7 +117,7 @@ def file(run: Path) -> Path:
 def by_definition(net: nn.Module, x: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
     net.eval()
     with torch.no_grad():
-        logits = net(Batch({"imu": torch.from_numpy(x)}, {}, torch.zeros(len(x)))).logits
+        logits = net(Batch({"sensor": torch.from_numpy(x)}, {}, torch.zeros(len(x)))).logits
     net.train()
     return {n: (z.exp() / z.exp().sum(1, keepdim=True) if z.shape[1] > 1 else z).numpy() for n, z in logits.items()}
 
@@ -228,7 +228,7 @@ def test_what_cannot_be_exported_is_said_before_anything_is_written(net: nn.Modu
 def test_a_model_that_torch_cannot_trace_is_one_clear_line(tmp_path: Path) -> None:
     class Branching(nn.Module):
         def forward(self, batch: Batch) -> Outputs:
-            x = batch.inputs["imu"]
+            x = batch.inputs["sensor"]
             return Outputs({"a": x[:, :, 0] if x.sum().item() > 0 else x[:, :, 1]})
 
     with pytest.raises(UserError, match="torch cannot write this model as ONNX: ") as told:
@@ -288,7 +288,7 @@ class Plain(nn.Module):
         self.layers = layers
 
     def forward(self, batch: Batch) -> Outputs:
-        return Outputs({"a": self.layers(batch.inputs["imu"])})
+        return Outputs({"a": self.layers(batch.inputs["sensor"])})
 
 
 class Steps(nn.Module):

@@ -1,20 +1,24 @@
 """Answers for a table, and what is told of them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from limbeck import evaluate
 from limbeck.batch import Batch, Outputs
 from limbeck.errors import UserError
 from limbeck.metrics import scores, tally
-from limbeck.tasks import IGNORE
+from limbeck.tasks import IGNORE, Task
 from limbeck.teachers import EMA, Frozen, Teacher, fingerprint
+from limbeck.values import answered
 from tests.conftest import TASKS, table
+from tests.fake_hearts import HEART, hearts, logits
 from tests.toy_runs import student
 
 
@@ -90,10 +94,10 @@ def test_the_brief_scores_are_those_of_the_assessment() -> None:
 def test_agreement_is_by_task() -> None:
     rows = table(60)
     one, two = evaluate.answers(student(0), rows), evaluate.answers(student(1), rows)
-    assert evaluate.agreement(one, one) == {"activity": 1.0, "side": 1.0}
-    found = evaluate.agreement(one, two)
+    assert evaluate.agreement(one, one, TASKS) == {"activity": 1.0, "side": 1.0}
+    found = evaluate.agreement(one, two, TASKS)
     assert found["side"] == (one["side"].argmax(1) == two["side"].argmax(1)).float().mean().item()
-    assert evaluate.agreement(one, {"side": two["side"]}).keys() == {"side"}
+    assert evaluate.agreement(one, {"side": two["side"]}, TASKS).keys() == {"side"}
 
 
 class Varies(Teacher):
@@ -104,7 +108,7 @@ class Varies(Teacher):
         self.how, self.drop = how, nn.Dropout(0.5)
 
     def forward(self, batch: Batch) -> Outputs:
-        x: Any = batch.inputs["imu"].mean(2)
+        x: Any = batch.inputs["sensor"].mean(2)
         x = {
             "chance": lambda: x + torch.rand_like(x),
             "company": lambda: x - x.mean(0),
@@ -135,3 +139,158 @@ def test_one_row_is_enough() -> None:
     assert (
         evaluate.remember(Frozen(student()), table(6, subjects=1).take(torch.tensor([2]))).logits["side"].shape[0] == 3
     )
+
+
+def test_real_values_are_assessed_in_their_unit_by_subject_and_activity() -> None:
+    rows = hearts()
+    answer = logits(rows, 4.0, 0)
+    found = evaluate.assess({"heart rate": answer}, rows, [HEART])["heart rate"]
+    assert json.loads(json.dumps(found)) == found
+    known = ~rows.targets["heart rate"].isnan().numpy()
+    said = answered(HEART, answer.numpy()).value[known]
+    error = np.abs(said - rows.targets["heart rate"].numpy()[known])
+    assert found["mae"] == pytest.approx(error.mean())
+    assert found["unit"] == "bpm"
+    assert found["n"] == known.sum() == sum(s["n"] for s in found["subjects"].values())
+    for what, groups in (("subject", found["subjects"]), ("activity", found["groups"]["activity"])):
+        of = rows.meta[what][known]
+        assert sorted(groups) == sorted(set(of.tolist()))
+        for name, one in groups.items():
+            assert set(one) == {"n", "mae", "rmse", "r", "within_5", "bias"}
+            assert one["mae"] == pytest.approx(error[of == name].mean())
+    assert found["interval"]["mae"][0] < found["mae"] < found["interval"]["mae"][1]
+    brief = evaluate.brief({"heart rate": answer}, rows, [HEART])["heart rate"]
+    assert brief == {k: pytest.approx(found[k]) for k in ("mae", "rmse", "loss")}
+
+
+def test_a_model_without_a_distribution_has_none_for_what_needs_one() -> None:
+    rows = hearts()
+    plain = torch.nan_to_num(rows.targets["heart rate"], nan=70.0)[:, None] + 3
+    found = evaluate.assess({"heart rate": plain}, rows, [HEART])["heart rate"]
+    assert found["mae"] == pytest.approx(3)
+    assert found["bias"] == pytest.approx(3)
+    assert [found[k] for k in ("mae_argmax", "mae_expectation", "coverage", "width", "entropy")] == [None] * 5
+    arrays = evaluate.traces({"peaks": {"heart rate": plain}}, rows, [HEART])
+    assert [k for k in arrays if k.startswith("heart rate/peaks")] == ["heart rate/peaks/value"]
+
+
+def test_an_unknown_activity_is_no_group_and_subjects_without_truth_are_left_out() -> None:
+    rows = hearts()
+    rows.meta["activity"][rows.meta["activity"] == "rest"] = ""
+    rows.targets["heart rate"][torch.from_numpy(rows.meta["subject"] == "S2")] = torch.nan
+    found = evaluate.assess({"heart rate": logits(rows, 4.0, 0)}, rows, [HEART])["heart rate"]
+    assert set(found["groups"]["activity"]) == {"run", "walk"}
+    assert "S2" not in found["subjects"]
+
+
+def test_classes_and_values_are_assessed_beside_each_other() -> None:
+    rows, speed = table(60), Task("speed", unit="m/s")
+    rows.targets["speed"] = torch.arange(60.0)  # type: ignore[index]
+    tasks = [*TASKS, speed]
+    answer = {**evaluate.answers(student(), rows), "speed": torch.arange(60.0)[:, None] + 0.5}
+    found = evaluate.assess(answer, rows, tasks)
+    assert set(found) == {"activity", "side", "speed"}
+    assert "accuracy" in found["side"]
+    assert found["speed"]["mae"] == pytest.approx(0.5)
+    assert evaluate.agreement(answer, {"speed": answer["speed"] + 9}, tasks) == {"speed": 0.0}
+    assert evaluate.agreement(answer, {"speed": answer["speed"] - 4}, tasks) == {"speed": 1.0}
+
+
+def test_traces_hold_every_window_and_come_back_from_a_file(tmp_path: Path) -> None:
+    rows = hearts()
+    answer = logits(rows, 4.0, 0)
+    arrays = evaluate.traces({"student": {"heart rate": answer}}, rows, [HEART])
+    np.savez_compressed(tmp_path / "values.npz", **arrays)  # type: ignore[arg-type]
+    with np.load(tmp_path / "values.npz", allow_pickle=False) as stored:
+        back = dict(stored)
+    assert set(back) == {
+        "subject", "session", "start", "activity", "heart rate/truth",
+        *(f"heart rate/student/{k}" for k in ("value", "low", "high")),
+    }  # fmt: skip
+    assert all(len(v) == len(rows) for v in back.values())
+    read = answered(HEART, answer.numpy())
+    for k, v in (("value", read.value), ("low", read.low), ("high", read.high)):
+        assert back[f"heart rate/student/{k}"] == pytest.approx(v, abs=1e-3)
+    assert (back["subject"] == rows.meta["subject"]).all()
+    assert evaluate.traces({"student": evaluate.answers(student(), table(9))}, table(9), TASKS) == {}
+
+
+class Counts(Frozen):
+    """A frozen teacher that counts the rows it was asked for."""
+
+    rows = 0
+
+    def forward(self, batch: Batch) -> Outputs:
+        self.rows += len(batch)
+        answer: Outputs = super().forward(batch)
+        return answer
+
+
+def test_answers_and_features_are_looked_up_by_row_as_the_teacher_gives_them(tmp_path: Path) -> None:
+    whole = table(90)
+    part = whole.take(torch.arange(80, 9, -1))
+    for at in (None, tmp_path, tmp_path):
+        teacher = Frozen(student())
+        known = evaluate.remember(teacher, part, features=["shared"], at=at)
+        batch = part.rows(torch.tensor([70, 0, 33, 33]))
+        one, two = known(batch), teacher(batch)
+        for name, value in {**two.logits, **two.features}.items():
+            assert torch.allclose({**one.logits, **one.features}[name], value, atol=1e-6)
+        assert set(one.features) == {"shared"}
+        assert all(v[0].isnan().all() for v in (*known.logits.values(), *known.features.values())), "row 0 is no part"
+    assert not evaluate.remember(Frozen(student()), part).features
+
+
+def test_stored_answers_are_read_back_and_only_checked(tmp_path: Path) -> None:
+    rows, first, second = table(300), Counts(student()), Counts(student())
+    one = evaluate.remember(first, rows, check=8, at=tmp_path)
+    (file,) = tmp_path.iterdir()
+    stamp = file.stat().st_mtime_ns
+    two = evaluate.remember(second, rows, check=8, at=tmp_path)
+    assert (first.rows, second.rows) == (308, 8)
+    assert file.stat().st_mtime_ns == stamp
+    assert one.fingerprint() == two.fingerprint()
+    assert all(torch.equal(value, two.logits[name]) for name, value in one.logits.items())
+
+
+def test_other_weights_rows_data_and_features_have_stored_answers_of_their_own(tmp_path: Path) -> None:
+    rows, teacher = table(20), Frozen(student())
+    asked: list[tuple[Teacher, Any, list[str]]] = [
+        (teacher, rows, []), (Frozen(student(1)), rows, []), (teacher, rows.take(torch.arange(19)), []),
+        (teacher, rows.take(torch.arange(19, -1, -1)), []), (teacher, table(20, seed=1), []),
+        (teacher, rows, ["shared"]),
+    ]  # fmt: skip
+    for number, (who, which, features) in enumerate(asked):
+        evaluate.remember(who, which, features=features, at=tmp_path)
+        assert len(list(tmp_path.iterdir())) == number + 1
+
+
+@pytest.mark.parametrize("how", ["a value", "a name", "a shape", "torn", "empty", "of other weights", "no checksum"])
+def test_stored_answers_that_were_changed_are_refused_in_one_line(tmp_path: Path, how: str) -> None:
+    rows, teacher = table(300), Frozen(student())
+    evaluate.remember(teacher, rows, at=tmp_path)
+    (file,) = tmp_path.iterdir()
+    stored = load_file(file)
+    if how == "torn":
+        file.write_bytes(file.read_bytes()[:-3])
+    elif how == "empty":
+        file.write_bytes(b"")
+    elif how == "of other weights":
+        evaluate.remember(Frozen(student(1)), rows, at=tmp_path / "b")
+        file.write_bytes(next((tmp_path / "b").iterdir()).read_bytes())
+    else:
+        if how == "a value":  # of a row that is not asked again
+            stored["logits/side"][1, 0] += 1
+        elif how == "a name":
+            stored["logits/sides"] = stored.pop("logits/side")
+        elif how == "a shape":
+            stored["logits/side"] = stored["logits/side"][:299]
+        else:
+            stored.pop("checksum")
+        save_file(stored, file)
+    with pytest.raises(UserError, match="delete") as error:
+        evaluate.remember(teacher, rows, at=tmp_path)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+    file.unlink()
+    evaluate.remember(teacher, rows, at=tmp_path)

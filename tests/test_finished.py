@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from limbeck.errors import UserError
-from limbeck.finished import leaves, load, text
+from limbeck.finished import ClassScores, ValueScores, leaves, load, text
+from tests.fake_hearts import write_heart_run
 from tests.fake_runs import write_run
 
 
@@ -75,3 +76,25 @@ def test_leaves_are_field_paths_and_kinds_stand_at_their_own_path() -> None:
     nested = {"kind": "r", "data": {"kind": "d", "rate": 20.0}, "how": None, "ids": ["a", "b"]}
     assert dict(leaves(nested)) == {"kind": "r", "data": "d", "data.rate": 20.0, "how": None, "ids": ["a", "b"]}
     assert [text(v) for v in (None, True, ["a", 1], 2.5, "x")] == ["none", "true", "a,1", "2.5", "x"]
+
+
+def test_scores_of_real_values_are_read_with_what_they_are_judged_by(tmp_path: Path) -> None:
+    run = load(write_heart_run(tmp_path / "a", mixed=True))
+    tests = run.scored.models["student"].parts["test"]
+    assert isinstance(tests["device"], ClassScores)
+    assert isinstance(tests["heart rate"], ValueScores)
+    assert [tests[t].measures[0].key for t in ("device", "heart rate")] == ["accuracy", "mae"]
+    assert tests["heart rate"].counts["S2"] == (120, tests["heart rate"].subjects["S2"].mae)
+    assert set(tests["heart rate"].groups["activity"]) == {"rest", "walk", "run"}
+    assert run.scored.models["peaks"].parts["test"]["heart rate"].coverage is None
+    assert load(write_heart_run(tmp_path / "b", "soft")).method == "soft"
+    assert run.rule == "best mean validation MAE"
+
+
+def test_the_answers_of_each_window_are_read_where_they_were_kept(tmp_path: Path) -> None:
+    kept, bare = (load(write_heart_run(tmp_path / str(n), traced=n == 1)) for n in (1, 0))
+    assert len(kept.values["heart rate/student/value"]) == 720
+    assert bare.values == {}
+    (tmp_path / "1" / "values.npz").write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"values\.npz cannot be read"):
+        _ = load(tmp_path / "1").values

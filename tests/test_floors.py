@@ -10,23 +10,26 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "limbeck"
 FLOORS = """
-0  errors tasks charts batch data.__init__ statistics
-1  config process metrics observers signals finished data.archive data.pickles
-2  schedule losses objective checkpoint data.source augment compare cite
+0  errors tasks charts batch measures data.__init__ statistics ecg
+1  config process sizes observers signals finished values truth_charts data.archive data.pickles
+2  schedule metrics scaling losses objective checkpoint data.source augment compare cite data.matlab
 3  plan terms journal verdict data.split data.cache timeline teachers models.heads
-4  distiller evaluate data.recordings classical models.sensor figures
-5  run models.hybrid data.clock data.layout data.lines data.synthetic data.watch data.inspect
-6  fit models.__init__ data.columns data.discover data.har
-7  recipe deployed data.folder report doctor
-8  recipes.smooth_distill edge predict
-9  recipes.__init__
-10 __init__ demo fields grid scoring
-11 board workers
-12 results
-13 tables
-14 study
-15 cli
-16 __main__
+4  distiller evaluate data.recordings classical spectral models.sensor models.heart figures
+5  run truth models.hybrid data.clock data.layout data.lines data.synthetic data.watch data.inspect data.ppg
+6  fit notes models.__init__ data.pulse data.columns data.discover data.har data.spc data.wildppg data.dalia data.galaxy
+7  recipe deployed report doctor data.parts
+8  data.folder data.own_pulse
+9  recipes.smooth_distill recipes.ppg_heart_rate edge predict gauge
+10 recipes.__init__ cost
+11 __init__ demo fields grid scoring
+12 board workers
+13 results
+14 tables laws
+15 law_plot transfer
+16 law_tables
+17 study
+18 cli
+19 __main__
 """
 FLOOR = {name: int(number) for number, *names in map(str.split, FLOORS.strip().splitlines()) for name in names}
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}

@@ -1,13 +1,18 @@
-"""The journal: whole lines, cut back to a step."""
+"""The journal: whole lines, cut back to a step; and the sums that its rows are means of."""
 
 import errno
+import math
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from limbeck.errors import UserError
-from limbeck.journal import Journal, rows
+from limbeck.journal import Journal, Sums, rows
 
 
 def journal(path: Path, count: int = 3) -> tuple[Journal, list[dict[str, Any]]]:
@@ -71,3 +76,42 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(UserError, match="the disk is full"):
             made.add({"step": 1})
     assert len(heard) == 1, "what is not written is not told"
+
+
+@given(st.lists(st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 3), min_size=1, max_size=30))
+def test_sums_on_the_host_are_those_on_a_device(steps: list[tuple[float, ...]]) -> None:
+    # A device that is never reached: these values lie on the CPU, where its tensor form can add them up as well.
+    here, there = Sums(torch.device("cpu")), Sums(torch.device("cuda"))
+    for step in steps:
+        for sums in (here, there):
+            assert sums.add([torch.tensor(value) for value in step])
+    assert here.count == there.count == len(steps)
+    assert here.tensor().dtype == there.tensor().dtype == torch.float64
+    assert torch.equal(here.tensor(), there.tensor())
+    assert here.tensor().tolist() == pytest.approx(np.array(steps).sum(axis=0), abs=1e-6)
+
+
+def test_sums_go_on_from_a_checkpoint_to_the_last_bit() -> None:
+    values = [[torch.rand(()), torch.rand(())] for _ in range(9)]
+    whole, first = Sums(torch.device("cpu")), Sums(torch.device("cpu"))
+    assert first.tensor().shape == (0,)
+    for one in values:
+        whole.add(one)
+    for one in values[:4]:
+        first.add(one)
+    second = Sums(torch.device("cpu"), first.tensor(), first.count)
+    for one in values[4:]:
+        second.add(one)
+    assert torch.equal(second.tensor(), whole.tensor())
+    assert second.count == whole.count == 9
+    fresh = Sums(torch.device("cpu"), torch.zeros(0, dtype=torch.float64), 0)
+    assert fresh.add(values[0])
+    assert fresh.tensor().tolist() == [v.item() for v in values[0]]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_is_seen_at_its_step_and_in_the_sums(bad: float) -> None:
+    sums = Sums(torch.device("cpu"))
+    assert sums.add([torch.tensor(1.0), torch.tensor(2.0)])
+    assert not sums.add([torch.tensor(1.0), torch.tensor(bad)])
+    assert [math.isfinite(v) for v in sums.tensor().tolist()] == [True, False]

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import norm
 from torch import Tensor
 
 from limbeck import losses
@@ -228,3 +231,99 @@ def test_what_is_masked_leaks_neither_into_the_value_nor_into_the_gradient(hole:
     assert mean.item() == 2.0
     assert values.grad is not None
     assert values.grad.tolist() == [0.5, 0, 0.5]
+
+
+def test_decoupled_with_a_weight_of_each_sample_is_soft() -> None:
+    """S3-03, with 180 classes, single and dense."""
+    for shape, places in (((16, 180), (16,)), ((2, 180, 3, 4), (2, 3, 4))):
+        student, teacher = (4 * draw(*shape, seed=seed) for seed in (0, 1))
+        target = torch.randint(180, places, generator=torch.Generator().manual_seed(2))
+        rest = 1 - F.softmax(teacher / 2, 1).gather(1, target.unsqueeze(1)).squeeze(1)
+        one, two = student.clone().requires_grad_(), student.clone().requires_grad_()
+        freed, whole = losses.decoupled(one, teacher, target, 1.0, rest, 2.0), losses.soft(two, teacher, 2.0)
+        assert torch.allclose(freed, whole, rtol=0, atol=1e-6)
+        freed.sum().backward()
+        whole.sum().backward()
+        assert one.grad is not None
+        assert two.grad is not None
+        assert torch.allclose(one.grad, two.grad, rtol=0, atol=1e-6)
+
+
+def test_the_weights_of_decoupled_distillation_can_be_learnt() -> None:
+    student, teacher, target = draw(3, 4), draw(3, 4, seed=1), torch.tensor([0, IGNORE, 3])
+    alpha, beta = torch.tensor(1.0).double().requires_grad_(), torch.full((3,), 8.0).double().requires_grad_()
+    losses.decoupled(student, teacher, target, alpha, beta, 2.0).sum().backward()
+    assert alpha.grad is not None
+    assert beta.grad is not None
+    assert torch.allclose(beta.grad, losses.decoupled(student, teacher, target, 0, 1, 2.0))
+    assert torch.allclose(alpha.grad, losses.decoupled(student, teacher, target, 1, 0, 2.0).sum())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_decoupled_distillation_is_exact_for_180_classes_at_50(dtype: torch.dtype, temperature: float) -> None:
+    """S3-04: logits of plus or minus 50, against the definition with 400 bits of probability."""
+    mpmath = pytest.importorskip("mpmath")
+    signs = torch.randint(2, (2, 6, 180), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    signs[0, 0], signs[1, 1, 7:] = -1, -1  # a student that knows nothing; a teacher sure of few
+    signs[0, 2, 9], signs[1, 2] = 1, -1
+    signs[1, 2, 9] = 1  # a teacher sure of the target
+    logits = 50.0 * signs.to(dtype)
+    target = torch.tensor([3, 100, 9, 0, 179, 50])
+    student = logits[0].clone().requires_grad_()
+    values = losses.decoupled(student, logits[1], target, 1.0, 8.0, temperature)
+    values.sum().backward()
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
+    with mpmath.workprec(400):
+        for row, t in enumerate(target.tolist()):
+            q, p = ([mpmath.exp(v / temperature) for v in side[row].tolist()] for side in logits)
+            others = [c for c in range(180) if c != t]
+            q_rest, p_rest = (mpmath.fsum(side[c] for c in others) for side in (q, p))
+            q_sum, p_sum = q_rest + q[t], p_rest + p[t]
+            pairs = [(p[t] / p_sum, q[t] / q_sum), (p_rest / p_sum, q_rest / q_sum)]
+            tckd = mpmath.fsum(a * mpmath.log(a / b) for a, b in pairs)
+            nckd = mpmath.fsum(p[c] / p_rest * mpmath.log(p[c] / p_rest / (q[c] / q_rest)) for c in others)
+            exact = float((tckd + 8 * nckd) * temperature**2)
+            assert values[row].item() == pytest.approx(exact, rel=1e-5 if dtype == torch.float32 else 1e-12, abs=1e-4)
+
+
+def test_decoupled_distillation_takes_logits_of_half_precision() -> None:
+    student, teacher, target = draw(8, 20).bfloat16().requires_grad_(), draw(8, 20, seed=1), torch.arange(8)
+    values = losses.decoupled(student, teacher.bfloat16(), target)
+    values.float().sum().backward()
+    assert student.grad is not None
+    assert student.grad.dtype == torch.bfloat16
+    exact = losses.decoupled(student.detach().double(), teacher.bfloat16().double(), target)
+    assert torch.allclose(values.double(), exact, rtol=0.1, atol=0.5)
+
+
+@given(st.integers(2, 40), st.floats(0.3, 20), st.integers(0, 99))
+def test_ordinal_labels_are_scipys_normal_distribution_at_the_centres(bins: int, spread: float, seed: int) -> None:
+    logits, centres = draw(6, bins, seed=seed), torch.arange(bins).double() + 30
+    target = torch.from_numpy(np.random.default_rng(seed).uniform(30, 29 + bins, 6))
+    log_density = norm.logpdf(centres.numpy(), target.numpy()[:, None], spread)
+    wanted = np.exp(log_density - logsumexp(log_density, axis=1, keepdims=True))
+    reference = -(wanted * log_softmax(logits.numpy(), axis=1)).sum(axis=1)
+    assert losses.ordinal(logits, target, centres, spread).numpy() == pytest.approx(reference, rel=1e-9)
+
+
+def test_a_narrow_ordinal_label_is_the_label_of_its_bin() -> None:
+    logits, centres = draw(4, 5), torch.arange(5).double()
+    ours = losses.ordinal(logits, torch.tensor([0.0, 1.2, 3.9, 4.4]).double(), centres, 0.01)
+    assert torch.allclose(ours, F.cross_entropy(logits, torch.tensor([0, 1, 4, 4]), reduction="none"))
+
+
+def test_ordinal_labels_are_dense_too_and_where_missing_give_no_loss_and_no_gradient() -> None:
+    logits, centres = draw(2, 4, 3, 5).requires_grad_(), torch.arange(4).double()
+    target = 3 * draw(2, 3, 5, seed=1).sigmoid()
+    target[0, 1] = torch.nan
+    dense = losses.ordinal(logits, target, centres, 0.8)
+    flat = losses.ordinal(logits.permute(0, 2, 3, 1).reshape(-1, 4), target.flatten(), centres, 0.8)
+    assert torch.allclose(dense.flatten(), flat)
+    assert (dense[0, 1] == 0).all()
+    dense.sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert ((logits.grad != 0).all(dim=1) == ~target.isnan()).all()
+    assert torch.autograd.gradcheck(lambda x: losses.ordinal(x, target, centres, 0.8), logits)

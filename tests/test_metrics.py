@@ -1,5 +1,6 @@
-"""Scores against scikit-learn and torchmetrics."""
+"""Scores against scikit-learn, torchmetrics, SciPy and closed forms."""
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -8,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special, stats
 from sklearn import metrics as sk
 
 from limbeck import metrics
-from limbeck.tasks import IGNORE
+from limbeck.tasks import IGNORE, Task
 
 Array = np.ndarray[Any, Any]
 
@@ -117,11 +119,11 @@ def test_a_class_never_seen_has_no_f1() -> None:
 def test_groups_are_in_the_order_of_their_names_and_add_up() -> None:
     logits, target = drawn(0, 60, 3)
     groups = np.array([f"s{i % 12}" for i in range(60)])
-    tallies = metrics.by_group(logits, target, groups)
+    tallies = metrics.by_group(logits, target, groups, metrics.tally)
     assert list(tallies) == [f"s{i}" for i in range(12)]
     assert sum(t.confusion.sum() for t in tallies.values()) == (target != IGNORE).sum()
     assert (tallies["s3"].confusion == metrics.tally(logits[3::12], target[3::12]).confusion).all()
-    assert list(metrics.by_group(logits, target, np.arange(60) % 11)) == [str(i) for i in range(11)]
+    assert list(metrics.by_group(logits, target, np.arange(60) % 11, metrics.tally)) == [str(i) for i in range(11)]
 
 
 def subjects(draw: np.random.Generator, count: int, windows: int = 30) -> dict[str, metrics.Tally]:
@@ -177,3 +179,154 @@ def test_agreement_is_the_share_of_rows_where_both_name_one_class() -> None:
     one, two = np.eye(3)[[0, 1, 2, 0]], np.eye(3)[[0, 1, 1, 2]]
     assert metrics.agreement(one, two) == 0.5
     assert np.isnan(metrics.agreement(one[:0], two[:0]))
+
+
+HEART = Task("heart rate", 180, span=(29.5, 209.5), unit="bpm")
+SPEED = Task("speed", unit="m/s")
+
+
+def beats(seed: int, rows: int, missing: float = 0.2) -> tuple[Array, Array]:
+    """Logits over the bins of a heart rate, and the truth."""
+    draw = np.random.default_rng(seed)
+    truth = draw.uniform(45, 180, rows).astype(np.float32)
+    said = truth + draw.normal(0, 6, rows)
+    logits = -(((HEART.centres().numpy() - said[:, None]) / draw.uniform(2, 9, (rows, 1))) ** 2) / 2
+    truth[draw.random(rows) < missing] = np.nan
+    truth[0] = 70.0
+    return logits.astype(np.float32), truth
+
+
+@given(st.integers(0, 999), st.integers(2, 80), st.sampled_from(["argmax", "expectation"]))
+def test_scores_of_real_values_are_those_of_scikit_learn_scipy_and_numpy(seed: int, rows: int, decoder: Any) -> None:
+    logits, target = beats(seed, rows)
+    task = dataclasses.replace(HEART, decoder=decoder)
+    ours = metrics.value_scores(metrics.errors(task, logits, target))
+    known = ~np.isnan(target)
+    true, p = target[known].astype(float), special.softmax(logits[known].astype(float), axis=1)
+    decoded = {"argmax": 30.0 + p.argmax(axis=1), "expectation": p @ np.arange(30, 210)}
+    said = decoded[decoder]
+    assert ours["n"] == known.sum()
+    assert ours["mae"] == pytest.approx(sk.mean_absolute_error(true, said))
+    assert ours["rmse"] == pytest.approx(sk.root_mean_squared_error(true, said))
+    assert ours["within_5"] == pytest.approx((np.abs(true - said) <= 5).mean())
+    assert ours["mae_argmax"] == pytest.approx(sk.mean_absolute_error(true, decoded["argmax"]))
+    assert ours["mae_expectation"] == pytest.approx(sk.mean_absolute_error(true, decoded["expectation"]))
+    assert ours["bias"] == pytest.approx((said - true).mean())
+    bins = np.clip(np.round(true - 1e-9) - 30, 0, 179).astype(int)
+    log_p = special.log_softmax(logits[known].astype(float), axis=1)
+    assert ours["loss"] == pytest.approx(-log_p[np.arange(len(true)), bins].mean(), rel=1e-6)
+    assert ours["entropy"] == pytest.approx(stats.entropy(p, axis=1).mean())
+    if known.sum() > 1:
+        assert ours["r"] == pytest.approx(stats.pearsonr(true, said).statistic)
+        spread = (said - true).std(ddof=1)
+        assert ours["limits"] == pytest.approx([ours["bias"] - 1.96 * spread, ours["bias"] + 1.96 * spread])
+    else:
+        assert np.isnan(ours["limits"]).all()
+
+
+def test_mae_rmse_and_correlation_are_those_of_torchmetrics() -> None:
+    from torchmetrics.functional.regression import mean_absolute_error, mean_squared_error, pearson_corrcoef
+
+    draw = np.random.default_rng(2)
+    target = draw.normal(size=500).astype(np.float32)
+    answer = (target + draw.normal(size=500)).astype(np.float32)
+    ours = metrics.value_scores(metrics.errors(SPEED, answer[:, None], target))
+    said, true = torch.from_numpy(answer), torch.from_numpy(target)
+    assert ours["mae"] == pytest.approx(float(mean_absolute_error(said, true)), abs=1e-6)
+    assert ours["rmse"] == pytest.approx(float(mean_squared_error(said, true, squared=False)), abs=1e-6)
+    assert ours["loss"] == pytest.approx(float(mean_squared_error(said, true)), abs=1e-6)
+    assert ours["r"] == pytest.approx(float(pearson_corrcoef(said, true)), abs=1e-6)
+    assert all(np.isnan(ours[k]) for k in ("mae_argmax", "mae_expectation", "coverage", "width", "entropy"))
+
+
+def test_intervals_of_an_honest_distribution_hold_95_of_100_truths_and_are_as_wide_as_it_says() -> None:
+    draw = np.random.default_rng(4)
+    middle = draw.uniform(80, 150, 4000)
+    logits = -(((HEART.centres().numpy() - middle[:, None]) / 8.0) ** 2) / 2
+    ours = metrics.value_scores(metrics.errors(HEART, logits, draw.normal(middle, 8.0)))
+    assert ours["coverage"] == pytest.approx(0.95, abs=0.012)
+    assert ours["width"] == pytest.approx(2 * 1.96 * 8.0, rel=0.01)
+    assert ours["entropy"] == pytest.approx(stats.norm(scale=8).entropy(), abs=0.01)
+
+
+def flat(sums: metrics.Errors) -> Any:
+    """All scores in a row, to be held against others."""
+    found = metrics.value_scores(sums)
+    return pytest.approx([*found.pop("limits"), *found.values()], nan_ok=True)
+
+
+@given(st.integers(0, 999), st.integers(0, 80))
+def test_errors_of_parts_add_up_to_those_of_the_whole(seed: int, cut: int) -> None:
+    logits, target = beats(seed, 80)
+    whole = metrics.errors(HEART, logits, target)
+    one, two = (metrics.errors(HEART, logits[at], target[at]) for at in (slice(cut), slice(cut, None)))
+    assert flat(one + two) == flat(two + one).expected
+    assert flat(one + two) == flat(whole).expected
+
+
+def test_small_errors_of_large_values_are_not_lost_in_the_sums() -> None:
+    draw = np.random.default_rng(0)
+    true = 1e8 + draw.normal(size=400)
+    said = true + draw.normal(0, 0.01, 400)
+    parts = [metrics.errors(SPEED, said[at, None], true[at]) for at in (slice(100), slice(100, 400))]
+    ours = metrics.value_scores(parts[0] + parts[1])
+    assert ours["r"] == pytest.approx(stats.pearsonr(true - 1e8, said - 1e8).statistic, abs=1e-7)
+    assert ours["limits"][1] - ours["limits"][0] == pytest.approx(2 * 1.96 * (said - true).std(ddof=1), rel=1e-6)
+
+
+def test_heart_rates_outside_of_the_bins_still_count_as_they_are() -> None:
+    logits = 50.0 * np.eye(180)[[179, 0]]
+    ours = metrics.value_scores(metrics.errors(HEART, logits, np.array([212.0, 25.0])))
+    assert ours["mae"] == pytest.approx(4.0)
+    assert ours["loss"] == pytest.approx(0, abs=1e-9)
+    assert ours["coverage"] == 0
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_without_any_truth_there_are_no_errors(rows: int) -> None:
+    empty = metrics.errors(HEART, np.zeros((rows, 180), np.float32), np.full(rows, np.nan, np.float32))
+    found = metrics.value_scores(empty + empty)
+    assert found.pop("n") == 0
+    assert all(np.isnan(v).all() for v in found.values())
+    logits, target = beats(0, 20)
+    some = metrics.errors(HEART, logits, target)
+    assert flat(empty + some) == flat(some).expected
+
+
+def test_a_constant_truth_has_no_correlation() -> None:
+    logits, _ = beats(0, 9)
+    assert np.isnan(metrics.value_scores(metrics.errors(HEART, logits, np.full(9, 70.0)))["r"])
+
+
+def people(draw: np.random.Generator, count: int, windows: int = 30) -> dict[str, metrics.Errors]:
+    """Subjects whose own mean absolute errors are spread about 5."""
+    found = {}
+    for number in range(count):
+        error = draw.gamma(9, 5 / 9) * draw.exponential(1, windows) * draw.choice([-1, 1], windows)
+        found[str(number)] = metrics.errors(SPEED, 100 + error[:, None], np.full(windows, 100.0))
+    return found
+
+
+@pytest.mark.parametrize("count", [4, 20])
+def test_intervals_of_an_mae_hold_the_truth_about_as_often_as_they_say(count: int) -> None:
+    draw, held = np.random.default_rng(0), 0
+    for _ in range(200):
+        interval = metrics.value_intervals(people(draw, count), draws=100)["mae"]
+        assert interval is not None
+        held += interval[0] <= 5 <= interval[1]
+    assert 0.9 <= held / 200 <= 0.99
+
+
+def test_an_interval_of_an_mae_is_scipys_t_interval_over_subjects_with_as_many_windows() -> None:
+    tallies = people(np.random.default_rng(3), 9)
+    each = [metrics.value_scores(one)["mae"] for one in tallies.values()]
+    found = metrics.value_intervals(tallies, draws=100_000)
+    assert found["mae"] == pytest.approx(stats.t.interval(0.95, 8, np.mean(each), stats.sem(each)), rel=0.01)
+    assert metrics.value_intervals(people(np.random.default_rng(3), 1)) == {"mae": None, "rmse": None}
+
+
+def test_models_agree_on_values_that_are_close() -> None:
+    one, two = 50.0 * np.eye(180)[[10, 20, 30, 40]], 50.0 * np.eye(180)[[10, 25, 36, 100]]
+    assert metrics.close(HEART, one, two) == 0.5
+    assert metrics.close(HEART, one, np.array([[41.0], [80.0], [60.0], [70.0]])) == 0.75
+    assert np.isnan(metrics.close(HEART, one[:0], two[:0]))

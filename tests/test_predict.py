@@ -1,27 +1,35 @@
 """Prediction: windows at the right seconds, answers decoded by definition, and doubts said aloud."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
-from limbeck import deployed
+from limbeck import checkpoint, deployed, edge
+from limbeck.config import dump
 from limbeck.data.folder import read_signal
+from limbeck.data.own_pulse import PulseRecordings
+from limbeck.data.ppg import HEART_RATE, PPGData
+from limbeck.data.recordings import Findings, Reading, Recording
 from limbeck.errors import UserError
+from limbeck.models import PPGResNet
 from limbeck.predict import doubts, predict, predict_file, unit_warning, write
 from limbeck.tasks import Task
 from limbeck.timeline import Segment
+from limbeck.values import decoded
 
 Array = np.ndarray[Any, Any]
-CARD = {"rate": 10.0, "unit": "g", "channels": ["x", "y", "z"], "window": 20, "modality": "imu"}
+CARD = {"rate": 10.0, "unit": "g", "channels": ["x", "y", "z"], "window": 20, "modality": "sensor"}
 ACTIVITY = Task.of("activity", ("still", "walk"))
-RATE = Task("heart rate", 4, span=(40.0, 80.0), unit="bpm")
+RATE = Task("heart rate", 4, span=(40.0, 80.0), unit="bpm", decoder="expectation")
 SPEED = Task("speed", unit="m/s")
 TASKS = (ACTIVITY, RATE, SPEED)
 
@@ -80,7 +88,7 @@ def test_what_cannot_be_answered_for_is_one_clear_line() -> None:
 
 
 def heart(probabilities: list[float]) -> dict[str, Any]:
-    task = Task("heart rate", len(probabilities), span=(40.0, 80.0), unit="bpm")
+    task = Task("heart rate", len(probabilities), span=(40.0, 80.0), unit="bpm", decoder="expectation")
     row = predict(lambda x: {"heart rate": np.array([probabilities], np.float32)}, [task], CARD, [ramp(20)])[0]
     answer: dict[str, Any] = row["tasks"]["heart rate"]
     return answer
@@ -88,11 +96,11 @@ def heart(probabilities: list[float]) -> dict[str, Any]:
 
 def test_bins_are_decoded_to_their_mean_and_the_interval_that_holds_95_percent() -> None:
     # uniform over 40-80: the quantiles are those of the uniform distribution
-    assert heart([0.25] * 4) == {"value": 60.0, "low": 41.0, "high": 79.0, "unit": "bpm"}
+    assert heart([0.25] * 4) == {"value": 60.0, "low": 41.0, "high": 79.0, "entropy": 1.3863, "unit": "bpm"}
     # all in the bin 50-60, whose middle is 55
-    assert heart([0, 1, 0, 0]) == {"value": 55.0, "low": 50.25, "high": 59.75, "unit": "bpm"}
+    assert heart([0, 1, 0, 0]) == {"value": 55.0, "low": 50.25, "high": 59.75, "entropy": 0.0, "unit": "bpm"}
     # two peaks: the lower 2.5 % end in the first bin, the upper in the last
-    assert heart([0.5, 0, 0, 0.5]) == {"value": 60.0, "low": 40.5, "high": 79.5, "unit": "bpm"}
+    assert heart([0.5, 0, 0, 0.5]) == {"value": 60.0, "low": 40.5, "high": 79.5, "entropy": 0.6931, "unit": "bpm"}
 
 
 def test_the_interval_covers_95_percent_of_draws() -> None:
@@ -169,7 +177,8 @@ def test_rows_are_written_as_csv_and_json(tmp_path: Path) -> None:
     table = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert table[1] == {
         "start": "2.0", "end": "4.0", "activity": "walk", "activity probability": "0.9",
-        "heart rate": "60.0", "heart rate low": "50.5", "heart rate high": "69.5", "speed": "2.0",
+        "heart rate": "60.0", "heart rate low": "50.5", "heart rate high": "69.5", "heart rate entropy": "0.6931",
+        "speed": "2.0",
     }  # fmt: skip
     write(rows, TASKS, tmp_path / "a.json")
     assert json.loads((tmp_path / "a.json").read_text()) == rows
@@ -214,3 +223,154 @@ def test_a_file_is_answered_for_by_a_model_on_disk_and_its_oddities_are_said(
     table = Console(file=io.StringIO(), width=500)
     predict_file(tmp_path, tmp_path / "me.csv", None, 10, None, None, table)
     assert table.file.getvalue().count("walk") == 9  # type: ignore[attr-defined]
+
+
+def test_the_task_says_which_decoder_reads_its_bins() -> None:
+    bins = {"heart rate": np.array([[0.6, 0.0, 0.0, 0.4]], np.float32)}
+    for decoder, value in (("argmax", 45.0), ("expectation", 57.0)):
+        task = Task("heart rate", 4, span=(40.0, 80.0), unit="bpm", decoder=decoder)  # type: ignore[arg-type]
+        assert predict(lambda x: bins, [task], CARD, [ramp(20)])[0]["tasks"]["heart rate"]["value"] == value
+
+
+class Wrist(PPGData):
+    """A pulse wave of one person, as a data set would have it."""
+
+    kind: ClassVar[str] = "wrist"
+
+    def files(self) -> list[Path]:
+        return []
+
+    def raw(self) -> Reading:
+        signal, rate = pulse()
+        labels = {HEART_RATE.name: np.full(len(signal), 80.0, np.float32)}
+        made = [Recording(signal[:, None], rate, labels, "me", "me")]
+        return Reading(made, (HEART_RATE,), ("ppg",), "", Findings(), rate)
+
+
+def pulse() -> tuple[Array, float]:
+    """A raw pulse wave that drifts, 60 s at 64 Hz; values as a file has them."""
+    at = np.arange(60 * 64) / 64
+    noise = np.random.default_rng(0).normal(0, 0.2, len(at))
+    wave = 500 + 8 * at + np.sin(2 * np.pi * 1.3 * at) + noise
+    return np.round(wave, 3).astype(np.float32), 64.0
+
+
+def write_pulse(path: Path, heads: str, timed: bool = True) -> Path:
+    signal, rate = pulse()
+    lines = (f"{n / rate:.6f},{v:.3f}" if timed else f"{v:.3f}" for n, v in enumerate(signal))
+    path.write_text("\n".join([heads, *lines]) + "\n")
+    return path
+
+
+def echo(windows: Array) -> dict[str, Array]:
+    """Bins whose logits are the window itself, so that any difference of the windows shows."""
+    logits = np.pad(windows[:, 0, :180], ((0, 0), (0, max(0, 180 - windows.shape[2]))))
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return {"heart rate": p / p.sum(axis=1, keepdims=True)}
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [{}, {"resampling": "window"}, {"filtering": "one-pass"}, {"band": None}, {"band": None, "resampling": "window"}],
+)
+def test_a_raw_pulse_wave_is_filtered_and_resampled_as_the_training_data_were(
+    tmp_path: Path, choices: dict[str, Any]
+) -> None:
+    data = Wrist(**choices)
+    table = data.cut(data.read())
+    task = dataclasses.replace(HEART_RATE, decoder="expectation")
+    segments, _ = read_signal(write_pulse(tmp_path / "me.csv", "time,ppg"), ("ppg",), None)
+    rows = predict(echo, [task], table.card, segments, table.card["stride"])
+    assert len(rows) == len(table) == 27
+    assert [row["start"] for row in rows] == pytest.approx(table.meta["start"])
+    windows = table.inputs["sensor"][torch.arange(len(table))].numpy()
+    expected = decoded(task, echo(windows)["heart rate"])
+    for name, values in (("value", expected.value), ("low", expected.low), ("high", expected.high)):
+        assert [row["tasks"]["heart rate"][name] for row in rows] == pytest.approx(values, abs=0.02)
+    assert [row["tasks"]["heart rate"]["entropy"] for row in rows] == pytest.approx(expected.entropy, abs=1e-3)
+
+
+def test_the_only_column_of_numbers_is_the_one_channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Known:
+        """A model of one channel."""
+
+        tasks = (HEART_RATE,)
+        card: ClassVar[dict[str, Any]] = {
+            "rate": 25.0, "unit": "", "channels": ["ppg"], "window": 200, "modality": "sensor",
+            "filter": {"band": [0.5, 4.0], "order": 4, "how": "zero-phase"}, "resampling": "recording",
+        }  # fmt: skip
+
+        def __call__(self, windows: Array) -> dict[str, Array]:
+            return echo(windows)
+
+    monkeypatch.setattr(deployed, "opened", lambda path: Known())
+    told = {}
+    for name, heads, timed, rate in (
+        ("named", "time,ppg", True, None), ("other", "time,green", True, None), ("bare", "ppg value", False, 64.0)
+    ):  # fmt: skip
+        said = Console(file=io.StringIO(), width=200)
+        path = write_pulse(tmp_path / f"{name}.csv", heads, timed)
+        rows = predict_file(tmp_path, path, rate, 50, tmp_path / f"{name}.out.csv", tmp_path / f"{name}.svg", said)
+        told[name] = rows, said.file.getvalue()  # type: ignore[attr-defined]
+    assert told["named"][0] == told["other"][0]
+    assert len(told["bare"][0]) == 27
+    assert "is read as" not in told["named"][1]
+    assert "the column 'green' is read as ppg" in told["other"][1]
+    header = (tmp_path / "named.out.csv").read_text().splitlines()[0]
+    assert header == "start,end,heart rate,heart rate low,heart rate high,heart rate entropy"
+    assert "bpm" in (tmp_path / "named.svg").read_text()
+    (tmp_path / "two.csv").write_text("time,red,green\n" + "".join(f"{n / 64},1.5,2.5\n" for n in range(900)))
+    said = Console(file=io.StringIO(), width=200)
+    with pytest.raises(UserError, match=r"no channel column in two\.csv: 'ppg'.*that are ppg with --channels"):
+        predict_file(tmp_path, tmp_path / "two.csv", None, None, None, None, said)
+    with pytest.raises(UserError, match="names 2 columns, the model reads 1: ppg"):
+        predict_file(tmp_path, tmp_path / "two.csv", None, None, None, None, said, channels=("red", "green"))
+    rows = predict_file(tmp_path, tmp_path / "two.csv", None, None, None, None, said, channels=("green",))
+    assert len(rows) == 1
+
+
+def test_a_wave_that_was_turned_over_for_training_is_turned_over_here(tmp_path: Path) -> None:
+    path = write_pulse(tmp_path / "me.csv", "time,ppg")
+    head, *lines = path.read_text().splitlines()
+    labelled = "\n".join([f"{head},heart_rate,subject", *(f"{line},80,ann" for line in lines)])
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "me.csv").write_text(labelled + "\n")
+    task = dataclasses.replace(HEART_RATE, decoder="expectation")
+    segments, _ = read_signal(path, ("ppg",), None)
+    found = {}
+    for down in (False, True):
+        table = PulseRecordings(root=tmp_path / "own", down=down).load()
+        rows = predict(echo, [task], table.card, segments, 50)
+        windows = table.inputs["sensor"][torch.arange(len(table))].numpy()
+        found[down] = [row["tasks"]["heart rate"]["value"] for row in rows]
+        assert found[down] == pytest.approx(decoded(task, echo(windows)["heart rate"]).value, abs=0.02)
+    assert found[False] != pytest.approx(found[True], abs=1)
+
+
+@pytest.mark.parametrize("called", ["sensor", "imu"])
+def test_a_run_folder_and_its_export_read_a_raw_pulse_wave_alike(tmp_path: Path, called: str) -> None:
+    pytest.importorskip("onnxruntime")
+    data = Wrist()
+    table = data.cut(data.read())
+    torch.manual_seed(0)
+    task = dataclasses.replace(HEART_RATE, decoder="expectation")
+    spec = PPGResNet(blocks=1, width=4)
+    run, windows = tmp_path / "run", table.inputs["sensor"]
+    about = {"tasks": [vars(task)], "spec": dump(spec), "shape": [1, 200]}
+    checkpoint.save_tensors(run / "best" / "student.safetensors", spec.build([task], (1, 200)).state_dict())
+    checkpoint.write_json(run / "best" / "model.json", about)
+    # Older folders call the modality otherwise.
+    checkpoint.write_json(run / "data.json", {**table.card, "modality": called, "digest": "0"})
+    checkpoint.write_json(run / "recipe.json", {"kind": "ppg-heart-rate"})
+    edge.export_run(run, windows)
+    wave, quiet = write_pulse(tmp_path / "me.csv", "time,ppg"), Console(file=io.StringIO())
+    out = tmp_path / "me.json"
+    ours = predict_file(run, wave, None, 50, out, None, quiet)
+    theirs = predict_file(run / "export" / "student.onnx", wave, None, 50, out, None, quiet)
+    model = deployed.opened(run)
+    expected = decoded(task, model(windows[torch.arange(len(table))].numpy())["heart rate"])
+    for rows in (ours, theirs):
+        answers = [row["tasks"]["heart rate"] for row in rows]
+        assert [a["value"] for a in answers] == pytest.approx(expected.value, abs=0.02)
+        assert [a["low"] for a in answers] == pytest.approx(expected.low, abs=0.02)
+        assert {a["unit"] for a in answers} == {"bpm"}

@@ -19,6 +19,7 @@ from limbeck.compare import LEAK
 from limbeck.config import Spec, arguments, dump, override
 from limbeck.errors import UserError
 from limbeck.report import command, duration, print_table, report, size, summary
+from tests.fake_hearts import heart_family, write_heart_run
 from tests.fake_runs import LABELS, LEAKY_SPLIT, family, write_run
 
 NASTY = "<script>alert(1)</script>"
@@ -178,7 +179,7 @@ def test_one_subject_says_that_its_intervals_are_over_seeds_and_one_run_on_it_th
     runs = [write_run(tmp_path / str(seed), seed=seed, subjects=["1600"]) for seed in (0, 1)]
     both, one = (plain_text(report(at, tmp_path / "out.html").read_text()) for at in (runs, runs[:1]))
     assert "All in %; mean over 2 seeds; 95 % interval over seeds (bootstrap, widened by Student's t)" in both
-    assert "All in %; one seed; none where there is one seed and one test subject. Always" in one
+    assert "All in %; one seed; no interval where there is one seed and one test subject. Always" in one
 
 
 def test_a_bare_card_and_runs_without_curves_still_make_a_page(tmp_path: Path) -> None:
@@ -338,3 +339,80 @@ def test_a_browser_shows_it_without_complaint_on_phone_and_desk_by_day_and_night
         assert one["scroll"] <= one["inner"], f"the page scrolls sideways at {one['width']} px"
         paper, ink = (sum(map(int, re.findall(r"\d+", one[k])[:3])) for k in ("paper", "ink"))
         assert (paper < ink) is dark, "the page and the text of its charts follow the scheme"
+
+
+@pytest.fixture(scope="module")
+def heart_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of two strategies with two seeds each."""
+    at = tmp_path_factory.mktemp("hearts")
+    return report(heart_family(at / "runs"), at / "report.html").read_text()
+
+
+def test_heart_rates_are_told_in_bpm_with_plots_instead_of_confusions(heart_page: str, tmp_path: Path) -> None:
+    runs = heart_family(tmp_path)
+    text = plain_text(heart_page)
+    heads = [plain_text(h).strip() for h in re.findall(r"<h3.*?</h3>", heart_page)]
+    assert heads == [
+        "Scores on the test", "Learning curves", "Over-fitting", "Errors of real values", "Subject by subject", "Size",
+        "Data", "Recipe", "Environment", "Reproduce", "Cite",
+    ]  # fmt: skip
+    both = [json.loads((at / "scores.json").read_text()) for at in runs if at.name.startswith("dkd")]
+    values = [s["models"]["student"]["parts"]["test"]["heart rate"] for s in both]
+    for key, scale, places in (("mae", 1, 2), ("rmse", 1, 2), ("r", 1, 3), ("within_5", 100, 1)):
+        assert f"<b>{scale * sum(v[key] for v in values) / 2:.{places}f}</b>" in heart_page
+    for said in (
+        "MAE bpm", "RMSE bpm", "within 5 bpm %", "All in the units of the heads; mean over 2 seeds", "Validation MAE",
+        "Always answering the median would be off by", "student is within 5 bpm of what teacher says on",
+        "validation less training MAE. At the end: dkd +", "Bland-Altman plots", "heart rate over time",
+        "Test MAE on heart rate by activity, bpm; hardest: run", "Test MAE on heart rate by subject, bpm; hardest:",
+        "0.5–4.0 Hz, order 4, zero-phase", "bpm (best mean validation MAE)", "truths in 95 % interval %",
+    ):  # fmt: skip
+        assert said in text, said
+    for absent in ("commonest class", "accuracy", "Confusion"):
+        assert absent not in text, absent
+    assert len(heart_page) < 200_000
+
+
+def test_a_page_of_heart_rates_is_sound(heart_page: str) -> None:
+    test_tags_are_closed_and_every_drawing_is_well_formed(heart_page)
+    test_links_lead_to_places_of_the_page_and_ids_are_unique(heart_page)
+    test_tables_and_figures_can_be_read_aloud(heart_page)
+    test_the_page_loads_nothing(heart_page)
+
+
+def test_classes_and_heart_rates_share_a_page(tmp_path: Path) -> None:
+    runs = heart_family(tmp_path, mixed=True)
+    page = report(runs, tmp_path / "out.html").read_text()
+    text = plain_text(page)
+    for said in (
+        "Confusion matrices", "Errors of real values", "accuracy %", "MAE bpm", "Validation accuracy and MAE",
+        "Always answering the commonest class would score 5.6", "Always answering the median would be off by",
+        "of other scores than accuracy and MAE over seeds alone",
+    ):  # fmt: skip
+        assert said in text, said
+    out = io.StringIO()
+    print_table(runs, Console(file=out, width=200))
+    row = summary(runs)[0]["scores"]["heart rate"]["mae"]
+    assert f"{row['low']:.2f}–{row['high']:.2f}" in out.getvalue()
+
+
+def test_every_number_of_a_leaky_split_of_heart_rates_is_marked(tmp_path: Path) -> None:
+    page = report([write_heart_run(tmp_path / "a", split=LEAKY_SPLIT)], tmp_path / "out.html").read_text()
+    captions = re.findall(r"<figcaption>.*?</figcaption>", page)
+    scored = [c for c in captions if "MAE" in c or "bias" in c]
+    assert len(scored) >= 9
+    assert all(LEAK in caption for caption in scored)
+    assert all("†" in number for number in re.findall(r"<td[^>]*><b>.*?</td>", page, re.DOTALL))
+
+
+def test_a_run_on_one_subject_without_kept_answers_still_makes_a_page(tmp_path: Path) -> None:
+    page = report([write_heart_run(tmp_path / "a", subjects=["S1"], traced=False)], tmp_path / "out.html").read_text()
+    assert "Bland-Altman" not in page
+    assert "Always answering" not in page
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [("1", False), ("0", True)])
+def test_a_browser_shows_heart_rates_on_phone_and_desk_by_day_and_night(
+    tmp_path: Path, heart_page: str, scheme: str, dark: bool
+) -> None:
+    test_a_browser_shows_it_without_complaint_on_phone_and_desk_by_day_and_night(tmp_path, heart_page, scheme, dark)

@@ -14,7 +14,7 @@ from limbeck.distiller import Distiller
 from limbeck.errors import UserError
 from limbeck.fit import fit
 from limbeck.plan import Plan
-from limbeck.run import Run, claim, finish, keep, kept, mean_accuracy, mean_f1
+from limbeck.run import RULES, Run, claim, finish, keep, kept, mean_accuracy, mean_f1, mean_mae
 from limbeck.schedule import Linear
 from limbeck.teachers import EMA, Ensemble, Frozen
 from limbeck.terms import Soft, kd, supervised
@@ -29,6 +29,14 @@ def test_scores_are_means_over_the_tasks_that_have_labels() -> None:
     none = {"accuracy": math.nan, "macro_f1": math.nan}
     assert mean_accuracy(scores | {"c": none}) == 0.75
     assert math.isnan(mean_f1({"c": none}))
+
+
+def test_the_mean_absolute_error_counts_against_a_step() -> None:
+    scores = {"a": {"mae": 4.0, "accuracy": 0.9}, "b": {"mae": 6.0, "accuracy": 0.1}}
+    assert mean_mae(scores) == RULES["mae"](scores) == -5.0
+    assert mean_mae(scores) > mean_mae({"a": {"mae": 5.5}})
+    assert mean_mae(scores | {"c": {"mae": math.nan}}) == -5.0
+    assert math.isnan(mean_mae({"c": {"mae": math.nan}}))
 
 
 def other_teacher(run: Run, teachers: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import signal as scipy_signal
 from scipy import stats
 
 from limbeck import signals
+from limbeck.errors import UserError
 from limbeck.tasks import IGNORE
 
 
@@ -112,3 +114,58 @@ def test_pieces_are_the_true_stretches() -> None:
     mask = np.array([1, 1, 0, 0, 1, 0, 1], bool)
     assert signals.pieces(mask) == [slice(0, 2), slice(4, 5), slice(6, 7)]
     assert signals.pieces(~mask[:2]) == []
+
+
+@pytest.mark.parametrize("rate", [25.0, 64.0, 125.0, 128.0])
+def test_the_band_pass_is_scipys_butterworth_of_order_4(rate: float) -> None:
+    wave = np.random.default_rng(0).normal(size=(int(60 * rate), 2))
+    sos = scipy_signal.butter(4, [0.5, 4.0], btype="band", fs=rate, output="sos")
+    made = signals.bandpass(wave, rate, (0.5, 4.0))
+    assert made.dtype == np.float32
+    assert np.abs(made - scipy_signal.sosfiltfilt(sos, wave, axis=0)).max() < 1e-6
+    once = signals.bandpass(wave, rate, (0.5, 4.0), "one-pass")
+    assert np.abs(once - scipy_signal.sosfilt(sos, wave, axis=0))[int(20 * rate) :].max() < 1e-6
+
+
+@pytest.mark.parametrize("how", ["zero-phase", "one-pass"])
+def test_the_band_pass_takes_a_level_away_from_the_first_sample_on_and_keeps_90_bpm(how: str) -> None:
+    t = np.arange(64 * 60) / 64
+    assert np.abs(signals.bandpass(np.full((3840, 1), 1e6), 64.0, (0.5, 4.0), how)).max() < 1e-3
+    kept = signals.bandpass(np.sin(2 * np.pi * 1.5 * t)[:, None], 64.0, (0.5, 4.0), how)[1280:2560]
+    assert np.abs(kept).max() == pytest.approx(1, abs=0.01)
+    for gone in (0.05, 12.0):
+        lost = signals.bandpass(np.sin(2 * np.pi * gone * t)[:, None], 64.0, (0.5, 4.0), how)
+        assert np.abs(lost[1280:2560]).max() < 0.05
+
+
+def test_the_band_pass_takes_signals_of_any_length_and_says_which_rate_is_too_low() -> None:
+    for count in (0, 1, 2, 20, 28):
+        for how in ("zero-phase", "one-pass"):
+            made = signals.bandpass(np.ones((count, 3), np.float32), 25.0, (0.5, 4.0), how)
+            assert made.shape == (count, 3)
+            assert np.isfinite(made).all()
+    with pytest.raises(UserError, match=r"from 0\.5 to 4 Hz is not within 0 and 4 Hz, half the rate"):
+        signals.bandpass(np.ones((100, 1)), 8.0, (0.5, 4.0))
+
+
+def test_windows_are_resampled_as_scipy_does_one_by_one() -> None:
+    windows = np.random.default_rng(0).normal(size=(7, 2, 1000)).astype(np.float32)
+    made = signals.fourier(windows, 200)
+    for window, found in zip(windows.reshape(-1, 1000), made.reshape(-1, 200), strict=True):
+        assert np.abs(found - scipy_signal.resample(window.astype(np.float64), 200)).max() < 1e-6
+    assert signals.fourier(windows, 1000) is windows
+
+
+@given(st.lists(st.integers(0, 1), max_size=30), st.integers(2, 5), st.integers(0, 6), st.integers(1, 8))
+def test_plateaus_and_the_windows_that_hold_them_are_those_of_a_loop(
+    values: list[int], count: int, before: int, more: int
+) -> None:
+    starts, ends = signals.plateaus(np.array(values), count)
+    lengths = [len(list(run)) for _, run in groupby(values)]
+    runs = [(sum(lengths[:k]), sum(lengths[: k + 1])) for k, n in enumerate(lengths) if n >= count]
+    assert list(zip(starts.tolist(), ends.tolist(), strict=True)) == runs
+    length = count + more
+    held = signals.holding(starts, ends, count, before, length, len(values)).tolist()
+    for i, answer in enumerate(held):
+        low, high = i - before, i - before + length
+        assert answer == any(min(b, high) - max(a, low) >= count for a, b in runs)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from limbeck.statistics import Counts, Difference, accuracy, over_seeds, paired
+from limbeck.statistics import Counts, Difference, average, over_seeds, paired
 
 
 def made(shares: np.ndarray, windows: np.ndarray | int = 100) -> Counts:
@@ -31,8 +31,8 @@ def test_the_interval_over_seeds_is_scipys_t_interval() -> None:
 def test_an_interval_of_a_share_stays_within_0_and_1() -> None:
     assert over_seeds([0.99, 0.7]).high == 1.0
     assert over_seeds([0.01, 0.3]).low == 0.0
-    assert accuracy(made(np.array([[0.99, 0.7], [0.98, 0.8]]))).high == 1.0
-    assert accuracy(made(np.array([[0.01, 0.3], [0.02, 0.2]]))).low == 0.0
+    assert average(made(np.array([[0.99, 0.7], [0.98, 0.8]]))).high == 1.0
+    assert average(made(np.array([[0.01, 0.3], [0.02, 0.2]]))).low == 0.0
 
 
 def test_one_seed_alone_has_no_interval() -> None:
@@ -151,7 +151,7 @@ def test_a_method_against_itself_differs_by_nothing() -> None:
 
 
 def test_an_accuracy_is_the_share_of_all_windows() -> None:
-    found = accuracy({0: {"a": (300, 0.5), "b": (100, 0.9)}})
+    found = average({0: {"a": (300, 0.5), "b": (100, 0.9)}})
     assert found.mean == pytest.approx(0.6)
     assert 0.0 <= found.low < 0.6 < found.high <= 1.0
     assert found.over == "subjects"
@@ -172,7 +172,7 @@ def test_an_accuracy_over_seeds_and_subjects_has_the_interval_of_the_two_way_tab
     both = (rest**2).mean() / (seeds - 1) / (subjects - 1)
     freedom = (one + two) ** 2 / (one**2 / (seeds - 1) + two**2 / (subjects - 1))
     half = stats.t.ppf(0.975, freedom) * np.sqrt(one + two + both)
-    found = accuracy(made(shares))
+    found = average(made(shares))
     assert found.over == "subjects and seeds"
     assert found.mean == pytest.approx(shares.mean())
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.03)
@@ -180,7 +180,7 @@ def test_an_accuracy_over_seeds_and_subjects_has_the_interval_of_the_two_way_tab
 
 def test_an_accuracy_on_one_subject_has_scipys_t_interval_over_seeds() -> None:
     values = np.array([0.71, 0.74, 0.69, 0.75])
-    found = accuracy(made(values[:, None]))
+    found = average(made(values[:, None]))
     assert found.over == "seeds"
     assert (found.low, found.high) == pytest.approx(
         stats.t.interval(0.95, 3, values.mean(), stats.sem(values)), abs=0.002
@@ -189,7 +189,7 @@ def test_an_accuracy_on_one_subject_has_scipys_t_interval_over_seeds() -> None:
 
 def test_seeds_that_all_do_the_same_leave_scipys_t_interval_over_subjects() -> None:
     values = np.random.default_rng(4).uniform(0.5, 0.9, 9)
-    found = accuracy(made(np.tile(values, (3, 1))))
+    found = average(made(np.tile(values, (3, 1))))
     assert found.over == "subjects and seeds"
     assert (found.low, found.high) == pytest.approx(
         stats.t.interval(0.95, 8, values.mean(), stats.sem(values)), abs=0.003
@@ -199,3 +199,32 @@ def test_seeds_that_all_do_the_same_leave_scipys_t_interval_over_subjects() -> N
 def test_intervals_do_not_change_from_call_to_call() -> None:
     one, two, _ = drawn(3, 5)
     assert paired(one, two) == paired(one, two)
+
+
+def test_where_lower_is_better_a_lower_mean_is_the_better_one() -> None:
+    low, high = made(np.linspace(3.0, 4.0, 12).reshape(2, 6)), made(np.linspace(8.0, 9.2, 12).reshape(2, 6))
+    one, two = paired(low, high, higher=False), paired(high, low, higher=False)
+    assert one is not None
+    assert two is not None
+    assert one.mean < 0 < two.mean
+    assert (one.verdict, two.verdict) == ("better", "worse")
+    as_shares = paired(low, high)
+    assert as_shares is not None
+    assert (as_shares.low, as_shares.high, as_shares.verdict) == (one.low, one.high, "worse")
+
+
+def test_an_error_is_not_cut_at_1_but_at_nothing() -> None:
+    errors = made(np.array([[9.0, 1.0], [12.0, 2.0]]))
+    found = average(errors, (0.0, np.inf))
+    assert found.mean == pytest.approx(6.0)
+    assert found.high > 12
+    assert found.low == 0
+    assert over_seeds([4.0, 5.0], (0.0, np.inf)).high == pytest.approx(stats.t.interval(0.95, 1, 4.5, 0.5)[1])
+
+
+def test_a_paired_difference_of_errors_is_scipys_paired_t_test() -> None:
+    one, two = np.random.default_rng(2).uniform(3, 12, (2, 9))
+    expected = stats.ttest_rel(one, two).confidence_interval(0.95)
+    found = paired(made(one[None]), made(two[None]), draws=200_000, higher=False)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.03)

@@ -120,10 +120,19 @@ def test_what_is_written_of_a_study_is_read_as_the_same_study(tmp_path: Path) ->
     assert define(json.loads(json.dumps(plain(made))), "other name") == made
 
 
+MOVEMENT = ({"data": "watch"}, {"data": "wisdm", "data.root": "x"}, {"data": "wearable", "plan.epochs": "4"})
+GIVEN: dict[str, tuple[dict[str, Any], ...]] = {
+    "smooth-distill": MOVEMENT,
+    "smooth-distill-ablation": MOVEMENT,
+    "ppg-scaling": ({"data": "pulse"}, {"data": "ieee-spc", "data.root": "x"}, {"data": "wildppg", "data.root": "x"}),
+    "ppg-transfer": ({"sets": "pulse,ieee-spc:x"}, {"sets": "wildppg:x,ppg-dalia:y,galaxyppg:z", "plan.epochs": "4"}),
+}
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_every_named_study_has_cells_on_every_data_set(name: str) -> None:
-    for data in ({"data": "watch"}, {"data": "wisdm", "data.root": "x"}, {"data": "wearable", "plan.epochs": "4"}):
-        assert find(name, data).cells()
+    for given in GIVEN[name]:
+        assert find(name, given).cells()
 
 
 def test_the_study_of_the_paper_has_all_methods_splits_and_variants() -> None:
@@ -328,9 +337,14 @@ def test_a_table_says_what_is_better_what_is_worse_and_what_cannot_be_told(tmp_p
         "plain": None, "alike": "no difference shown", "good": "better", "bad": "worse", "trees": "worse"
     }  # fmt: skip
     assert rows["good"].difference.over == "subjects and seeds"
-    assert (rows["good"].accuracy.over, rows["good"].macro_f1.over) == ("subjects and seeds", "seeds")
-    assert rows["trees"].accuracy.over == "subjects"
-    assert rows["good"].difference.mean == pytest.approx(rows["good"].accuracy.mean - rows["plain"].accuracy.mean)
+    assert (rows["good"].scores["accuracy"].over, rows["good"].scores["macro_f1"].over) == (
+        "subjects and seeds",
+        "seeds",
+    )
+    assert rows["trees"].scores["accuracy"].over == "subjects"
+    assert rows["good"].difference.mean == pytest.approx(
+        rows["good"].scores["accuracy"].mean - rows["plain"].scores["accuracy"].mean
+    )
     shown = (tmp_path / "table.md").read_text()
     assert "## data toys, split subject: activity" in shown
     assert "| accuracy % | macro-F1 % | difference | so it is |" in shown
@@ -356,8 +370,12 @@ def test_a_leaky_split_is_marked_wherever_it_is_named(tmp_path: Path) -> None:
 def test_one_seed_is_compared_over_subjects_alone(tmp_path: Path) -> None:
     run_study(toys(seeds=[0], compare="method", reference="plain"), tmp_path)
     good = next(row for row in summarise(tmp_path) if row.key.name == "good")
-    assert (good.accuracy.over, good.macro_f1.over, good.difference.over) == ("subjects", "subjects", "subjects")
-    assert (good.macro_f1.low, good.macro_f1.high) == (0.2, 0.8)
+    assert (good.scores["accuracy"].over, good.scores["macro_f1"].over, good.difference.over) == (
+        "subjects",
+        "subjects",
+        "subjects",
+    )
+    assert (good.scores["macro_f1"].low, good.scores["macro_f1"].high) == (0.2, 0.8)
     assert "Over subjects alone: there is one seed" in (tmp_path / "table.md").read_text()
 
 
@@ -368,8 +386,11 @@ def test_folds_of_other_subjects_are_pooled_to_one_score_a_seed(tmp_path: Path) 
     assert rows["good"].runs == 6
     tests = [r for r in table(tmp_path) if (r["model"], r["part"], r["method"]) == ("student", "test", "good")]
     by_seed = [sum(float(r["accuracy"]) for r in tests if r["seed"] == seed) / 3 for seed in "01"]
-    assert rows["good"].accuracy.mean == pytest.approx(sum(by_seed) / 2)
-    assert (rows["good"].accuracy.over, rows["good"].macro_f1.over) == ("subjects and seeds", "seeds")
+    assert rows["good"].scores["accuracy"].mean == pytest.approx(sum(by_seed) / 2)
+    assert (rows["good"].scores["accuracy"].over, rows["good"].scores["macro_f1"].over) == (
+        "subjects and seeds",
+        "seeds",
+    )
     assert rows["good"].difference.verdict == "better"
 
 
@@ -388,3 +409,13 @@ def test_trees_differ_where_the_data_do_and_stand_once_where_they_do_not(tmp_pat
                 variants={"one": {"split.folds": 3}, "two": {"split.folds": 4}}, compare="variant")  # fmt: skip
     run_study(made, tmp_path / "b")
     assert [row.key.name for row in summarise(tmp_path / "b") if row.key.model == "trees"] == ["one", "two"]
+
+
+def test_what_a_study_varies_can_be_narrowed_on_the_command_line() -> None:
+    values = {"recipe": "toy", "grid": {"lam": [0.1, 0.2, 0.3]}, "variants": {"a": {}, "b": {"method": "good"}}}
+    made = define(values, "mine", {"lam": "0.1,0.3", "variant": "b", "seeds": "4"})
+    assert [(c.labels["lam"], c.labels["variant"], c.recipe.lam) for c in made.cells()] == [
+        ("0.1", "b", 0.1), ("0.3", "b", 0.3),
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="no variant 'bb'"):
+        define(values, "mine", {"variant": "bb"})

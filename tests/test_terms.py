@@ -1,5 +1,7 @@
 """Terms: each is its loss on the right logits and rows, and its name tells all that changes its value."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,6 +10,7 @@ from torch import Tensor
 from limbeck import losses
 from limbeck.batch import Batch, Outputs
 from limbeck.config import dump
+from limbeck.data.source import Dense, Table
 from limbeck.objective import Objective, Scene
 from limbeck.tasks import IGNORE, Task
 from limbeck.terms import Decoupled, Feature, Hard, Soft, kd, supervised
@@ -124,3 +127,32 @@ def test_every_value_that_changes_a_term_is_printed() -> None:
         "0.5 a + 0.25 soft(a, ema) [T 2.0, reduction sum]"
     )
     assert dump(Soft())["kind"] == "soft"
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+@pytest.mark.parametrize("which", range(4))
+def test_a_term_has_the_same_value_and_gradient_whether_or_not_its_batch_says_that_it_is_whole(
+    which: int, missing: float
+) -> None:
+    """Where nothing is missing the batch says so and spares the look; where something is, it does not."""
+    binned = Task("rate", 4, span=(0.0, 4.0))
+    objective = [supervised(TASK), kd(TASK, "ema", Decoupled()), supervised(REAL), supervised(binned, spread=0.7)][
+        which
+    ]
+    lost, results = torch.rand(5, generator=torch.Generator().manual_seed(3)) < missing, []
+    targets = {"a": torch.tensor([0, 2, 3, 1, 1]).where(~lost, torch.tensor(IGNORE))}
+    targets |= {n: torch.tensor([1.0, 3.5, 2.0, 0.0, 3.0]).double().where(~lost, torch.nan) for n in ("speed", "rate")}
+    tasks, targets["b"] = (TASK, REAL, binned, Task("b", 2)), torch.ones(5, dtype=torch.long)
+    rows = Table(tasks, {"x": Dense(torch.zeros(5, 1))}, targets).rows(torch.arange(5))
+    assert rows.whole == ({"b"} if missing else {"a", "b", "speed", "rate"})
+    for whole in (rows.whole, frozenset[str]()):
+        at = scene()
+        logits = {n: dict(out.logits) | {"rate": out.logits["a"]} for n, out in at.outputs.items()}
+        outputs = {n: Outputs(logits[n]) for n in logits}
+        total, _ = objective(Scene(replace(rows, whole=whole), outputs, {}, 0.0))
+        total.backward()
+        results.append([total, *(v.grad for v in at.outputs["student"].logits.values() if v.grad is not None)])
+    assert len(results[0]) == len(results[1]) == 2
+    for one, two in zip(*results, strict=True):
+        assert torch.equal(one, two)
+        assert one.any()

@@ -1,12 +1,16 @@
 """The sentence claims no more than the paired intervals allow, whichever way they point."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from limbeck.compare import LEAK, Group, groups
 from limbeck.finished import load
-from limbeck.verdict import bounds, cautions, reference, verdict
+from limbeck.measures import ACCURACY
+from limbeck.verdict import cautions, reference, verdict
+from tests.fake_hearts import write_heart_run
 from tests.fake_runs import LEAKY_SPLIT, write_run
 
 
@@ -62,10 +66,12 @@ def test_trees_that_score_higher_without_proof_are_named_as_that(tmp_path: Path)
 
 def test_a_score_is_given_with_its_interval(tmp_path: Path) -> None:
     found = group(tmp_path, {"exercise": 0.7}, {"exercise": 0.7})
-    estimate = found.entries[0].estimate("exercise", "accuracy")
+    estimate = found.entries[0].estimate("exercise", ACCURACY)
     assert estimate is not None
     assert estimate.low is not None
-    assert f"{100 * estimate.mean:.1f}\u00a0% ({bounds(estimate)}) on exercise" in verdict(found)
+    assert estimate.high is not None
+    interval = f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"
+    assert f"{100 * estimate.mean:.1f}\u00a0% ({interval}) on exercise" in verdict(found)
 
 
 def test_without_a_baseline_it_says_that_nothing_can_be_said(tmp_path: Path) -> None:
@@ -119,3 +125,56 @@ def test_methods_kept_by_other_rules_or_trained_longer_are_cautioned_against(tmp
     said = " ".join(cautions(groups([load(first), load(second)])[0]))
     assert "different rules" in said
     assert "not trained" in said.lower() or "equally long" in said
+
+
+def hearts(root: Path, ours: float, theirs: float, **others: Any) -> Group:
+    """dkd against scratch, off by about so many bpm."""
+    folders = [
+        write_heart_run(root / f"{name}{seed}", name, seed, spread, **others)
+        for name, spread in (("dkd", ours), ("scratch", theirs))
+        for seed in (0, 1, 2)
+    ]
+    return groups([load(at) for at in folders])[0]
+
+
+def test_a_lower_error_is_said_to_help_and_a_higher_one_to_harm(tmp_path: Path) -> None:
+    found = hearts(tmp_path / "up", 3.0, 5.0)
+    said, mae = verdict(found), found.measures("heart rate")[0]
+    estimate = found.entries[0].estimate("heart rate", mae)
+    assert estimate is not None
+    told = f"The dkd student scores an MAE of {estimate.mean:.2f}\u00a0bpm ({mae.span(estimate.low, estimate.high)})"
+    assert said.startswith(told + " on heart rate, ")
+    assert " bpm below scratch (−" in said
+    assert said.endswith("; distillation helped here.")
+    said = verdict(hearts(tmp_path / "down", 5.0, 3.0))
+    assert " bpm above scratch (+" in said
+    assert "; distillation did harm here" in said
+
+
+def test_errors_that_are_alike_claim_nothing(tmp_path: Path) -> None:
+    assert "; no help from distillation is shown here" in verdict(hearts(tmp_path, 4.0, 4.0))
+
+
+def test_classes_and_values_are_told_in_one_sentence_each_in_its_unit(tmp_path: Path) -> None:
+    said = verdict(hearts(tmp_path, 3.0, 5.0, mixed=True))
+    assert re.search(
+        r"scores \d\d\.\d\u00a0% \(.*\) on exercise, .* and an MAE of \d\.\d\d\u00a0bpm \(.*\) on heart", said
+    )
+    assert "helped on heart rate, and no help from distillation is shown on exercise and device" in said
+
+
+def test_a_classical_row_that_errs_less_is_named(tmp_path: Path) -> None:
+    said = verdict(hearts(tmp_path, 14.0, 15.0))
+    assert re.search(r"; peaks do better on heart rate by \d+\.\d\d bpm\.$", said)
+
+
+def test_a_model_that_is_too_sure_is_cautioned_against(tmp_path: Path) -> None:
+    sure = groups([load(write_heart_run(tmp_path / "a", wide=0.3))])[0]
+    (said,) = [line for line in cautions(sure) if "95 %" in line]
+    assert re.fullmatch(
+        r"The 95 % intervals of dkd hold the true heart rate in \d\d % of windows: it is surer than it may be\.", said
+    )
+    unsure = groups([load(write_heart_run(tmp_path / "b", wide=4.0))])[0]
+    assert any("less sure than it could be" in line for line in cautions(unsure))
+    honest = groups([load(write_heart_run(tmp_path / "c"))])[0]
+    assert not any("95 %" in line for line in cautions(honest))

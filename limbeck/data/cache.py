@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock
 
 from limbeck.config import digest
-from limbeck.data.source import Table, Windows
+from limbeck.data.source import Dense, Table, Windows
 from limbeck.tasks import Task
 
 SETTLED = 2.0
@@ -42,7 +42,7 @@ def table(name: str, maker: type, make: Callable[[], Table]) -> Table:
     several processes that want one table the first makes it, and the others wait. A damaged entry is made anew, and a
     folder that cannot be written is done without; both warn.
     """
-    code = _code(maker)
+    code = code_of(maker)
     if code is None:
         return make()
     entry = folder() / "tables" / digest([name, code])
@@ -80,11 +80,14 @@ def _kept(entry: Path, make: Callable[[], Table]) -> Table:
 
 
 def _written(made: Table, to: Path) -> None:
-    """Writes a table of sensor windows; the manifest, which says what the other files must be, last."""
+    """Writes a table of one modality; the manifest, which says what the other files must be, last."""
     (column,) = made.inputs.values()
-    if not isinstance(column, Windows):
-        raise TypeError(f"only windows of one signal are cached, not {type(column).__name__}")
-    arrays = {"signal": column.signal.numpy(), "starts": column.starts.numpy()}
+    if isinstance(column, Windows):
+        arrays = {"signal": column.signal.numpy(), "starts": column.starts.numpy()}
+    elif isinstance(column, Dense):
+        arrays = {"signal": column.values.numpy()}
+    else:
+        raise TypeError(f"only windows are cached, not {type(column).__name__}")
     arrays |= {f"target-{i}": made.targets[t.name].numpy() for i, t in enumerate(made.tasks)}
     arrays |= {f"meta-{key}": values for key, values in made.meta.items()}
     for key, values in arrays.items():
@@ -92,7 +95,7 @@ def _written(made: Table, to: Path) -> None:
     about = {
         "tasks": [asdict(t) for t in made.tasks],
         "modality": next(iter(made.inputs)),
-        "length": column.length,
+        "length": column.length if isinstance(column, Windows) else None,
         "meta": list(made.meta),
         "card": made.card,
         "digest": made.digest,
@@ -122,7 +125,8 @@ def _opened(entry: Path) -> Table:
         return np.asarray(np.load(entry / f"{key}.npy", mmap_mode=mode, allow_pickle=False))
 
     tasks = tuple(Task.from_plain(t) for t in about["tasks"])
-    column = Windows(torch.from_numpy(array("signal")), torch.from_numpy(array("starts")), about["length"])
+    signal, length = torch.from_numpy(array("signal")), about["length"]
+    column = Windows(signal, torch.from_numpy(array("starts")), length) if length else Dense(signal)
     targets = {t.name: torch.from_numpy(array(f"target-{i}")) for i, t in enumerate(tasks)}
     meta = {key: array(f"meta-{key}") for key in about["meta"]}
     return Table(tasks, {about["modality"]: column}, targets, meta, about["card"], about["digest"])
@@ -175,7 +179,7 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _code(maker: type) -> str | None:
+def code_of(maker: type) -> str | None:
     """The digest of the source that makes tables; none for a class that has no file, whose tables are not cached."""
     files: list[Path] = []
     for cls in maker.__mro__:
@@ -186,7 +190,8 @@ def _code(maker: type) -> str | None:
         except (TypeError, OSError):
             return None
     here = Path(__file__).parent
-    return digest(_sources([*files, here.parent / "signals.py", *here.glob("*.py")]))
+    mathematics = (here.parent / name for name in ("signals.py", "ecg.py"))
+    return digest(_sources([*files, *mathematics, *here.glob("*.py")]))
 
 
 def _sources(files: Iterable[Path]) -> list[str]:

@@ -13,6 +13,8 @@ from limbeck.errors import UserError
 Array = np.ndarray[Any, Any]
 Unit = Literal["s", "ms", "us", "ns"]
 
+APART = 10.0
+"""Seconds between two values of something slow, such as a heart rate, over which it is known in between."""
 PER_SECOND: Mapping[Unit, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -85,6 +87,23 @@ def stretches(
         found("hole bridged by straight lines", rising[1:][(steps > signals.GAP * period) & (steps <= gap * period)])
         made += [_even(piece, seconds, signal, rate, found) for piece in np.split(rising, ends)]
     return made
+
+
+def between(seconds: Array, values: Array, at: Array) -> Array:
+    """Values `(N,)` at the times `at` `(T,)`, float32: on straight lines, NaN where two are more than `APART` apart.
+
+    NaN too before the first and after the last. `seconds` `(N,)` are in any order; what is not finite is no value.
+    """
+    known = np.flatnonzero(np.isfinite(seconds) & np.isfinite(values))
+    if not len(known):
+        return np.full(len(at), np.nan, np.float32)
+    known = known[np.argsort(seconds[known], kind="stable")]
+    times = seconds[known]
+    made = np.interp(at, times, values[known], left=np.nan, right=np.nan)
+    after, later = np.searchsorted(times, at), np.searchsorted(times, at, side="right")
+    far = np.concatenate([[False], np.diff(times) > APART, [False]])
+    made[far[after] & (after == later)] = np.nan
+    return made.astype(np.float32)
 
 
 class _Finder:

@@ -34,10 +34,10 @@ def channels(files: Sequence[Layout], others: Collection[str], findings: Finding
             )
     if not sets[0]:
         raise UserError(f"{files[0].name} has no column of numbers to be the signal; {files[0].known}")
-    findings.add(f"columns taken as channels: {', '.join(sets[0])}", files[0].name)
+    findings.note(f"columns taken as channels: {', '.join(sets[0])}", files[0].name)
     for file, column in _columns(files, others):
         if file.kinds[column] == "unnamed" or (file.kinds[column] == "number" and TIMES.fullmatch(column)):
-            findings.add(f"column not taken as a channel: {column}", file.name)
+            findings.note(f"column not taken as a channel: {column}", file.name)
     return tuple(sets[0])
 
 
@@ -62,7 +62,7 @@ def labels(files: Sequence[Layout], others: Collection[str], findings: Findings)
             f"{files[0].known}; name the label columns with --data.labels"
         )
     taken = tuple(dict.fromkeys(found))
-    findings.add(f"columns taken as labels: {', '.join(taken)}", files[0].name)
+    findings.note(f"columns taken as labels: {', '.join(taken)}", files[0].name)
     for file, column in _columns(files, {*others, *taken}):
         if file.kinds[column] == "empty":
             findings.add(f"column without a value in the first lines, not taken: {column}", file.name)

@@ -2,15 +2,16 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from limbeck.data.recordings import Reading, SensorData, counted, windowed
+from limbeck.data.recordings import Reading, Recording, SensorData, counted
 from limbeck.data.source import Table
 from limbeck.data.split import BySubject, Splitting
 from limbeck.errors import UserError
@@ -21,24 +22,27 @@ _FEW = 3
 
 
 def check(spec: SensorData) -> dict[str, Any]:
-    """What is wrong with a data set: `errors` stop a training, `warnings` are to be known. Nothing is cached.
+    """What is wrong with a data set: `errors` stop a training, `warnings` are oddities. Nothing is cached.
 
     Other keys: name, files (name: bytes), subjects (samples, seconds, rates and labels of each), sessions (subject,
-    samples and rates of each), findings (count and first place of each), windows. After an error some are absent.
+    samples and rates of each), findings (count and first place of each), windows, and `facts`: findings that are
+    nothing amiss. After an error some are absent.
     """
-    report: dict[str, Any] = {"name": spec.kind, "errors": [], "warnings": []}
+    report: dict[str, Any] = {"name": spec.kind, "errors": [], "warnings": [], "facts": []}
     try:
         report["files"] = {str(f): f.stat().st_size for f in spec.files()}
         reading = spec.read()
         report |= {"subjects": _subjects(reading), "sessions": _sessions(reading)}
         report["findings"] = _findings(reading.findings.counts, reading.findings.first)
         _signals(reading, report)
-        table = windowed(reading, spec.windows, spec.kind)
+        table = spec.cut(reading)
     except UserError as error:
         report["errors"].append(str(error))
         return report
     report["findings"] = _findings(table.card["findings"], table.card["findings_first"])
-    report["warnings"] += [f"{v['count']} {what} (first: {v['first']})" for what, v in report["findings"].items()]
+    for what, v in report["findings"].items():
+        severe = "facts" if what in table.card["facts"] else "warnings"
+        report[severe].append(f"{v['count']} {what} (first: {v['first']})")
     report["windows"] = len(table)
     report["warnings"] += [f"{n} {why}, left out" for why, n in table.card["dropped"].items()]
     _splits(table, report)
@@ -59,6 +63,7 @@ def describe(spec: SensorData, split: Splitting | None = None) -> dict[str, Any]
     report["subjects"] = dict(sorted(Counter(table.meta["subject"].tolist()).items(), key=lambda s: (len(s[0]), s[0])))
     report["findings"] = _findings(card["findings"], card["findings_first"])
     report["tasks"] = {t.name: _labels(table, t) for t in table.tasks}
+    report["values"] = {t.name: _values(table, t) for t in table.tasks if table.targets[t.name].is_floating_point()}
     report["parts"], report["split"] = {}, ""
     try:
         made = (split or BySubject()).split(table)
@@ -85,6 +90,13 @@ def _labels(table: Table, task: Task) -> dict[str, dict[str, Any]]:
     return made
 
 
+def _values(table: Table, task: Task) -> dict[str, Any]:
+    """Smallest, middle and largest of the real values of a task, in its unit; none where there are no values."""
+    known = table.targets[task.name][task.present(table.targets[task.name])]
+    spread = [round(v, 2) for v in known.quantile(torch.tensor([0.0, 0.5, 1.0])).tolist()] if len(known) else [None] * 3
+    return {"lowest": spread[0], "median": spread[1], "highest": spread[2], "unit": task.unit}
+
+
 def _subjects(reading: Reading) -> dict[str, dict[str, Any]]:
     """Of each subject: recordings, samples, seconds, rates (Hz) and samples of each label."""
     made: dict[str, dict[str, Any]] = {}
@@ -96,12 +108,22 @@ def _subjects(reading: Reading) -> dict[str, dict[str, Any]]:
         of["rates"] = sorted({*of["rates"], round(r.rate) or r.rate})
         for task in (t for t in reading.tasks if t.classes and t.name in r.labels):
             labels = of["labels"].setdefault(task.name, {})
-            ids, counts = np.unique(r.labels[task.name], return_counts=True)
-            for i, n in zip(ids.tolist(), counts.tolist(), strict=True):
-                known = np.isfinite(i) and 0 <= i < task.classes
-                name = (task.labels[int(i)] if task.labels else f"{i:g}") if known else "missing"
+            for name, n in _samples(task, r):
                 labels[name] = labels.get(name, 0) + n
     return made
+
+
+def _samples(task: Task, recording: Recording) -> Iterator[tuple[str, int]]:
+    """Labels of a recording and how many samples each has; of reals, how many are values."""
+    given = recording.labels[task.name]
+    if given.dtype.kind == "f":
+        values = int(np.isfinite(given).sum())
+        yield from (each for each in (("values", values), ("missing", len(given) - values)) if each[1])
+        return
+    ids, counts = np.unique(given, return_counts=True)
+    for i, n in zip(ids.tolist(), counts.tolist(), strict=True):
+        known = 0 <= i < (task.classes or 0)
+        yield (task.labels[i] if task.labels else str(i)) if known else "missing", n
 
 
 def _sessions(reading: Reading) -> dict[str, dict[str, Any]]:
@@ -147,7 +169,7 @@ def _splits(table: Table, report: dict[str, Any]) -> None:
     if len(set(subjects.tolist())) < _FEW:
         text = f"windows of {len(set(subjects.tolist()))} subjects: a split by subject needs {_FEW}"
         report["warnings"].append(f"{text}; only a random split of windows is possible, and it is leaky")
-    for task in (t for t in table.tasks if t.classes):
+    for task in (t for t in table.tasks if t.classes and not t.span):
         owners: dict[int, set[str]] = defaultdict(set)
         target = table.targets[task.name].numpy()
         for c in range(task.classes or 0):
@@ -164,23 +186,28 @@ def _splits(table: Table, report: dict[str, Any]) -> None:
 
 
 def print_check(report: Mapping[str, Any], console: Console) -> None:
-    """A table of the subjects, then warnings and errors."""
+    """A table of the subjects, then facts, warnings and errors."""
     if "subjects" in report:
         grid = Grid("subject", title=f"{report['name']}: {len(report['files'])} files")
         for column in ("recordings", "samples", "minutes", "rates (Hz)", "labels"):
             grid.add_column(column, justify="right")
         for subject, of in report["subjects"].items():
-            labels = ", ".join(f"{len(v.keys() - {'missing'})} {task}" for task, v in of["labels"].items())
+            labels = ", ".join(
+                task if "values" in v else f"{len(v.keys() - {'missing'})} {task}" for task, v in of["labels"].items()
+            )
             rates = ", ".join(f"{r:g}" for r in of["rates"])
             cells = (f"{of['recordings']}", f"{of['samples']}", f"{of['seconds'] / 60:.1f}", rates, labels)
             grid.add_row(escape(subject), *map(escape, cells))
         console.print(grid)
+    for line in report["facts"]:
+        console.print(f"note {line}", markup=False, highlight=False, soft_wrap=True)
     for line in report["warnings"]:
-        console.print(f"[yellow]warning[/yellow] {escape(line)}")
+        console.print(f"[yellow]warning[/yellow] {escape(line)}", soft_wrap=True)
     for line in report["errors"]:
-        console.print(f"[red]error[/red] {escape(line)}")
+        console.print(f"[red]error[/red] {escape(line)}", soft_wrap=True)
     if not report["errors"]:
-        console.print(f"{report['windows']} windows; {len(report['warnings'])} warnings, no error")
+        count = len(report["warnings"])
+        console.print(f"{report['windows']} windows; {count or 'no'} warning{'s' * (count > 1)}, no error")
 
 
 def print_description(report: Mapping[str, Any], console: Console) -> None:
@@ -197,6 +224,9 @@ def print_description(report: Mapping[str, Any], console: Console) -> None:
         console.print(f"  {of['count']} {what} (first: {of['first']})", markup=False)
     for why, count in report["dropped"].items():
         console.print(f"  {count} {why}, left out", markup=False)
+    for task, of in report["values"].items():
+        line = f"{task}: {of['lowest']} to {of['highest']} {of['unit']}, half of them below {of['median']}"
+        console.print(line, markup=False)
     for task, labels in report["tasks"].items():
         grid = Grid(escape(task))
         for column in ("windows", "subjects", *report["parts"]):

@@ -68,7 +68,7 @@ def layout(path: Path, name: str, findings: Findings) -> Layout | None:
     columns = [cell or f"(column {i})" for i, cell in enumerate(header, 1)]
     _check_header(columns, body, name)
     decimal = "," if separator != "," and _commas(body) else "."
-    findings.add("file with decimal commas", name, int(decimal == ","))
+    findings.note("file with decimal commas", name, int(decimal == ","))
     kinds: dict[str, Kind] = {}
     for i, column in enumerate(columns):
         kinds[column] = _kind([row[i].strip() for row in body if i < len(row)], decimal) if header[i] else "unnamed"
@@ -78,7 +78,7 @@ def layout(path: Path, name: str, findings: Findings) -> Layout | None:
 def _decoded(raw: bytes, name: str, findings: Findings) -> tuple[str, str]:
     marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
     encoding = next((e for mark, e in marks.items() if raw.startswith(mark)), "utf-8")
-    findings.add("file with a byte order mark", name, int(encoding != "utf-8"))
+    findings.note("file with a byte order mark", name, int(encoding != "utf-8"))
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(raw)
     except UnicodeDecodeError:

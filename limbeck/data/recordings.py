@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -30,6 +31,7 @@ class Recording:
     - `labels`, by task: class ids `(T,)` of each sample, `tasks.IGNORE` (or NaN for a regression) where unknown.
       A task that is not named is missing throughout.
     - `start`: seconds from the beginning of the session.
+    - `context`, by what it is: ids `(T,)` of circumstances that are no task, -1 where unknown.
     """
 
     signal: Array
@@ -38,6 +40,7 @@ class Recording:
     subject: str
     session: str
     start: float = 0.0
+    context: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Windowing(Spec):
@@ -50,8 +53,9 @@ class Windowing(Spec):
     """Samples from one window to the next."""
     rate: float | None = Field(None, gt=0)
     """Hz that every recording is resampled to; the data set's own where not given."""
-    label: Literal["last", "majority"] = "majority"
-    """A window's label is its last sample's (as published), or the most frequent one (for reals, the mean)."""
+    label: Literal["last", "middle", "majority"] = "majority"
+    """A window's label is its last sample's (as published), its middle one's, or the most frequent one (for reals, the
+    mean)."""
     borders: Literal["cut", "cross"] = "cut"
     """cut: no window crosses a recording or a change of label. cross: windows of one joined signal (as published)."""
     tolerance: float = Field(0.02, ge=0)
@@ -64,6 +68,14 @@ class Findings:
 
     counts: dict[str, int] = field(default_factory=dict)
     first: dict[str, str] = field(default_factory=dict)
+    facts: list[str] = field(default_factory=list)
+    """What of it is only to be known: a choice that was made, not something amiss."""
+
+    def note(self, what: str, where: str, count: int = 1) -> None:
+        """Counts a fact, as `add` does an oddity."""
+        self.add(what, where, count)
+        if count and what not in self.facts:
+            self.facts.append(what)
 
     def add(self, what: str, where: str, count: int = 1) -> None:
         """Counts an oddity; `where` names the file and line (or second) of the first of its kind."""
@@ -74,7 +86,10 @@ class Findings:
 
 @dataclass(frozen=True)
 class Reading:
-    """All that a data set holds before windows are cut. `rate` is the nominal one, Hz; none where recordings differ."""
+    """All that a data set holds before windows are cut.
+
+    `rate` is the nominal one, Hz; none where recordings differ. `contexts` names the ids of each circumstance.
+    """
 
     recordings: list[Recording]
     tasks: tuple[Task, ...]
@@ -82,6 +97,7 @@ class Reading:
     unit: str
     findings: Findings
     rate: float | None = None
+    contexts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class SensorData(Spec, ABC):
@@ -126,7 +142,7 @@ def windowed(reading: Reading, how: Windowing, name: str) -> Table:
     no window is left.
     """
     rate = how.rate or _own_rate(reading, how.tolerance, name)
-    findings = Findings(dict(reading.findings.counts), dict(reading.findings.first))
+    findings = deepcopy(reading.findings)
     parts = [p for r in reading.recordings for p in _even(r, rate, how.tolerance, findings)]
     if not parts:
         odd = "; ".join(f"{n} {what} (first: {findings.first[what]})" for what, n in findings.counts.items())
@@ -149,6 +165,9 @@ def windowed(reading: Reading, how: Windowing, name: str) -> Table:
         "session": np.array([p.session for p in parts])[owner],
         "start": np.array([p.start for p in parts])[owner] + (starts - begins[owner]) / rate,
     }
+    for what, names in reading.contexts.items():
+        ids = np.concatenate([p.context.get(what, np.full(len(p.signal), -1)) for p in parts])
+        meta[what] = np.array([*names, ""])[ids[starts + how.length // 2]]
     card = {
         "name": name,
         "rate": rate,
@@ -158,20 +177,21 @@ def windowed(reading: Reading, how: Windowing, name: str) -> Table:
         "recordings": len(parts),
         "findings": findings.counts,
         "findings_first": findings.first,
+        "facts": findings.facts,
         "tasks": {t.name: counted(t, targets[t.name]) for t in reading.tasks},
         "dropped": {why: n for why, n in dropped.items() if n},
     }
     column = Windows(torch.from_numpy(signal), torch.from_numpy(starts), how.length)
-    return Table(reading.tasks, {"imu": column}, targets, meta, card | _about(reading))
+    return Table(reading.tasks, {"sensor": column}, targets, meta, card | _about(reading))
 
 
 def counted(task: Task, target: Tensor) -> dict[str, int]:
     """How many windows each label has, by name; those without one as "missing". For reals: known ones as "values"."""
     known = target[task.present(target)]
     missing = {"missing": len(target) - len(known)} if len(known) < len(target) else {}
-    if task.classes is None:
+    if known.is_floating_point():
         return {"values": len(known)} | missing
-    counts = torch.bincount(known, minlength=task.classes).tolist()
+    counts = torch.bincount(known, minlength=task.classes or 0).tolist()
     return {task.labels[c] if task.labels else str(c): n for c, n in enumerate(counts)} | missing
 
 
@@ -181,7 +201,7 @@ def _about(reading: Reading) -> dict[str, Any]:
     return {
         "unit": reading.unit,
         "channels": list(reading.channels),
-        "modality": "imu",
+        "modality": "sensor",
         "seconds": round(sum(len(r.signal) / r.rate for r in reading.recordings), 3),
         "rates": {f"{hz:g} Hz": n for hz, n in rates.most_common()},
     }
@@ -210,17 +230,20 @@ def _even(recording: Recording, rate: float, tolerance: float, findings: Finding
         spans = signals.pieces(finite)
     off = abs(recording.rate / rate - 1)
     if off > min(tolerance, 0.005):
-        what = "recordings resampled" if off > tolerance else "recordings off the rate, taken as it"
-        findings.add(what, f"{recording.session}: {recording.rate:.4g} Hz")
+        where = f"{recording.session}: {recording.rate:.4g} Hz"
+        findings.note("recordings resampled", where, off > tolerance)
+        findings.add("recordings off the rate, taken as it", where, off <= tolerance)
     made = []
     for span in spans:
         signal, labels = recording.signal[span], {k: v[span] for k, v in recording.labels.items()}
+        context = {k: v[span] for k, v in recording.context.items()}
         start = recording.start + span.start / recording.rate
         if off > tolerance:
             at = signals.nearest(len(signal), recording.rate, rate)
             signal, labels = signals.resample(signal, recording.rate, rate), {k: v[at] for k, v in labels.items()}
+            context = {k: v[at] for k, v in context.items()}
         signal = signal.astype(np.float32, copy=False)
-        made.append(replace(recording, signal=signal, rate=rate, labels=labels, start=start))
+        made.append(replace(recording, signal=signal, rate=rate, labels=labels, start=start, context=context))
     return made
 
 
@@ -228,9 +251,8 @@ def _labels(recording: Recording, task: Task) -> Array:
     """The labels of a task `(T,)`; class ids as int16 where they fit, for they are as many as samples."""
     given = recording.labels.get(task.name)
     if given is None:
-        return np.full(
-            len(recording.signal), IGNORE if task.classes else np.nan, np.int16 if task.classes else np.float32
-        )
+        real = task.classes is None or task.span is not None
+        return np.full(len(recording.signal), np.nan if real else IGNORE, np.float32 if real else np.int16)
     if len(given) != len(recording.signal):
         raise ValueError(
             f"{recording.session}: {len(given)} labels of {task.name!r} for {len(recording.signal)} samples"
@@ -269,9 +291,7 @@ def _starts(
 def _targets(task: Task, labels: Array, starts: Array, how: Windowing) -> Tensor:
     """The target of each window: int64 class ids, or float32 for a regression."""
     real = labels.dtype.kind == "f"
-    if how.label == "last" or (how.borders == "cut" and not real):
-        made = labels[starts + how.length - 1].astype(np.float32 if real else np.int64)
-    else:
-        made = (signals.mean if real else signals.majority)(labels, starts, how.length)
-    target = torch.from_numpy(made)
-    return task.bins(target) if real and task.classes else target
+    if how.label == "majority" and (real or how.borders == "cross"):
+        return torch.from_numpy((signals.mean if real else signals.majority)(labels, starts, how.length))
+    at = starts + (how.length // 2 if how.label == "middle" else how.length - 1)
+    return torch.from_numpy(labels[at].astype(np.float32 if real else np.int64))

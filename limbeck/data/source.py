@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,7 +79,7 @@ class Windows:
         return len(self.starts)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        return self._all.index_select(0, self.starts[index])
+        return self._all.index_select(0, self.starts.index_select(0, index))
 
     def take(self, index: Tensor) -> "Windows":
         return Windows(self.signal, self.starts[index], self.length)
@@ -183,9 +184,18 @@ class Table:
         """The samples at an index `(B,)` of this table."""
         return Batch(
             {name: column[index] for name, column in self.inputs.items()},
-            {name: target[index] for name, target in self.targets.items()},
-            self.ids[index],
+            {name: target.index_select(0, index) for name, target in self.targets.items()},
+            self.ids.index_select(0, index),
+            whole=self.whole,
         )
+
+    @cached_property
+    def whole(self) -> frozenset[str]:
+        """The tasks that have every label."""
+        return frozenset(t.name for t in self.tasks if t.name in self.targets and self._present(t).all())
+
+    def _present(self, task: Task) -> Tensor:
+        return task.present(self.targets[task.name])
 
     def take(self, index: Tensor | np.ndarray[Any, Any]) -> "Table":
         """The table of those rows only; inputs are not copied where the column can avoid it."""
@@ -213,7 +223,7 @@ class Table:
 
 def missing(task: Task, count: int) -> Tensor:
     """Targets of a task that nobody labelled, `(count,)`."""
-    return torch.full((count,), float("nan")) if task.classes is None else torch.full((count,), IGNORE)
+    return torch.full((count,), float("nan")) if task.classes is None or task.span else torch.full((count,), IGNORE)
 
 
 def concat(tables: Sequence[Table]) -> Table:

@@ -26,6 +26,11 @@ class Split:
     leaky: bool
     audit: dict[str, Any]
 
+    @property
+    def parts(self) -> dict[str, Table]:
+        """By name."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
+
 
 def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
     """Subjects and windows of each part, and what two parts share: subjects, and windows with samples in common."""
@@ -47,22 +52,36 @@ def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
             and any(bool((p.targets[task.name] == c).any()) for p in (valid, test))
         ]
         for task in train.tasks
-        if task.classes
+        if task.classes and not task.span
     }
     return report
 
 
 def _overlaps(one: Table, two: Table) -> int:
-    """How many windows of `two` share samples with a window of `one`; 0 where they are not cut from one signal."""
+    """How many windows of `two` share samples with a window of `one`: by their place in one signal or, where windows
+    are kept apart, by their times in the same session."""
     shared = np.zeros(len(two), bool)
     for modality, theirs in two.inputs.items():
         ours = one.inputs[modality]
-        if isinstance(ours, Windows) and isinstance(theirs, Windows) and _same(ours.signal, theirs.signal):
-            known, starts = np.sort(ours.starts.numpy()), theirs.starts.numpy()
-            # A window that overlaps begins less than a length before or after.
-            after, before = starts - ours.length, starts + theirs.length
-            shared |= np.searchsorted(known, after, side="right") < np.searchsorted(known, before, side="left")
+        if isinstance(ours, Windows) and isinstance(theirs, Windows):
+            if _same(ours.signal, theirs.signal):
+                shared |= _near(ours.starts.numpy(), theirs.starts.numpy(), theirs.length)
+        elif {"subject", "session", "start"} <= two.meta.keys() and {"rate", "window"} <= two.card.keys():
+            seconds = two.card["window"] / two.card["rate"]
+            sessions = [np.stack([t.meta["subject"], t.meta["session"]]).astype(str) for t in (one, two)]
+            for session in np.unique(sessions[1], axis=1).T:
+                at, of = ((names == session[:, None]).all(axis=0) for names in sessions)
+                # Times are rounded: what begins as another ends shares nothing with it.
+                shared[of] |= _near(one.meta["start"][at], two.meta["start"][of], seconds - 1e-6)
     return int(shared.sum())
+
+
+def _near(known: Names, starts: Names, length: float) -> Names:
+    """Whether a start lies less than a length before or after one of those known."""
+    known = np.sort(known)
+    after, before = starts - length, starts + length
+    found: Names = np.searchsorted(known, after, side="right") < np.searchsorted(known, before, side="left")
+    return found
 
 
 def _same(one: torch.Tensor, two: torch.Tensor) -> bool:

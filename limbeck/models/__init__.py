@@ -10,21 +10,26 @@ from limbeck.checkpoint import sha256
 from limbeck.config import parse
 from limbeck.errors import UserError, unknown
 from limbeck.models.heads import Model, MultiTask, Normalise, Several
+from limbeck.models.heart import MLP, PPGResNet
 from limbeck.models.hybrid import Hybrid
 from limbeck.models.sensor import BiLSTM, MTLNet, ResNet1D
 from limbeck.tasks import Task
 
 Sensor = MTLNet | BiLSTM | ResNet1D | Hybrid
-KINDS: dict[str, type[Model]] = {c.kind: c for c in (MTLNet, BiLSTM, ResNet1D, Hybrid)}
+Heart = PPGResNet | MLP
+KINDS: dict[str, type[Model]] = {c.kind: c for c in (MTLNet, BiLSTM, ResNet1D, Hybrid, PPGResNet, MLP)}
 
 __all__ = [
     "KINDS",
+    "MLP",
     "BiLSTM",
+    "Heart",
     "Hybrid",
     "MTLNet",
     "Model",
     "MultiTask",
     "Normalise",
+    "PPGResNet",
     "ResNet1D",
     "Sensor",
     "Several",

@@ -12,7 +12,7 @@ from limbeck.config import Spec
 from limbeck.data.source import Column
 from limbeck.tasks import Task
 
-MODALITY = "imu"
+MODALITY = "sensor"
 """The input that these models read."""
 SHARED = "shared"
 """The feature `(B, F)` that all heads read."""
@@ -21,6 +21,7 @@ SHARED = "shared"
 class Normalise(nn.Module):
     """`(x - mean) / std` of windows `(B, M, L)`; the identity until `fit` has seen training windows.
 
+    `window`: each channel of each window has its own, so nothing is fitted; one that never changes becomes 0.
     `channel`: each channel has its own mean and standard deviation. `scale`: one factor for each triple of channels,
     their root mean square (for all of them where they are no triples), and no shift, so that what is a direction in
     space stays one and sensors of other units weigh alike.
@@ -29,14 +30,18 @@ class Normalise(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, channels: int, how: Literal["channel", "scale"] = "channel") -> None:
+    def __init__(self, channels: int, how: Literal["channel", "scale", "window"] = "channel") -> None:
         super().__init__()
         self.how = how
+        if how == "window":
+            return
         self.register_buffer("mean", torch.zeros(channels, 1))
         self.register_buffer("std", torch.ones(channels, 1))
 
     def fit(self, column: Column, chunk: int = 4096) -> None:
         """Takes the statistics of every window of a column, which must be the training part's."""
+        if self.how == "window":
+            return
         count, total, square = 0, torch.zeros(len(self.mean)).double(), torch.zeros(len(self.mean)).double()
         for at in torch.arange(len(column)).split(chunk):
             x = column[at].double()
@@ -54,7 +59,15 @@ class Normalise(nn.Module):
         self.std.copy_(torch.where(std > 0, std, 1.0).unsqueeze(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.std
+        if self.how != "window":
+            return (x - self.mean) / self.std
+        # The mean of equal values is not quite their value, so what is left of a flat window must not be divided.
+        flat = x.amax(dim=2, keepdim=True) == x.amin(dim=2, keepdim=True)
+        centred = torch.where(flat, 0.0, x - x.mean(dim=2, keepdim=True))
+        # Made large first: the squares of what a filter leaves of silence are 0 in float32.
+        largest = centred.abs().amax(dim=2, keepdim=True)
+        scaled = centred / torch.where(largest > 0, largest, 1.0)
+        return scaled / torch.where(largest > 0, scaled.square().mean(dim=2, keepdim=True).sqrt(), 1.0)
 
 
 class MultiTask(nn.Module):
@@ -72,6 +85,7 @@ class MultiTask(nn.Module):
         # Lists, not dicts by name: a label column may have any name, an attribute of a module may not.
         self.heads = nn.ModuleList(nn.Linear(width, task.classes or 1) for task in tasks)
         self.stitches = nn.ParameterList(torch.full((width,), 0.5) for _ in tasks if stitch)
+        self.stitched = stitch
         self.reads = {task.name: f"{SHARED}:{task.name}" if stitch else SHARED for task in tasks}
 
     def head(self, task: str) -> nn.Module:
@@ -82,8 +96,9 @@ class MultiTask(nn.Module):
         x = batch.inputs[MODALITY]
         feature: Tensor = self.trunk(x if self.normalise is None else self.normalise(x))
         features = {SHARED: feature}
-        for task, vector in zip(self.tasks, self.stitches, strict=False):
-            features[self.reads[task.name]] = feature * vector
+        if self.stitched:
+            for task, vector in zip(self.tasks, self.stitches, strict=True):
+                features[self.reads[task.name]] = feature * vector
         logits = {name: head(features[read]) for (name, read), head in zip(self.reads.items(), self.heads, strict=True)}
         return Outputs(logits, features)
 
@@ -104,9 +119,9 @@ class Several(nn.Module):
 class Model(Spec, ABC):
     """The spec of a model for sensor windows."""
 
-    normalise: Literal["none", "channel", "scale"] = "channel"
-    """With the statistics of the training windows, inside the model: each channel for itself, or each triple by one
-    factor."""
+    normalise: Literal["none", "channel", "scale", "window"] = "channel"
+    """Inside the model. With the statistics of the training windows: each channel for itself, or each triple by one
+    factor; or with its own: each window and channel for itself."""
     stitch: bool = False
     """Each head reads the shared feature through a learnt vector of its own."""
 

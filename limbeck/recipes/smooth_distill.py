@@ -101,13 +101,13 @@ class SmoothDistill(Recipe):
         student = self.build(split, tasks)
         if self.method == "oracle":
             hard = self.objective(tasks)
-            teacher = place.share(self.prepare(split, tasks, Distiller(student, {}, self.views(hard))), ORACLE)[STUDENT]
+            teacher = place.share(self.stage(split, tasks, Distiller(student, {}, self.views(hard))), ORACLE)[STUDENT]
             student = self.build(split, tasks)
             seen: Teacher = Frozen(teacher)
             if not self.augment and not isinstance(self.how, Feature):
                 seen = evaluate.remember(seen, split.train)
             objective = self.objective(tasks, ORACLE, student.width)
-            learnt = place.fit(self.prepare(split, tasks, Distiller(student, {ORACLE: seen}, self.views(objective))))
+            learnt = place.fit(self.stage(split, tasks, Distiller(student, {ORACLE: seen}, self.views(objective))))
             return {**learnt, ORACLE: teacher}
         if self.method == "smooth-distill":
             distiller = Distiller(student, {EMA_NAME: EMA(student, self.beta)},
@@ -120,15 +120,11 @@ class SmoothDistill(Recipe):
         else:
             between = [w * Objective.of(Dropped(t)) for w, t in zip(self.weights(tasks), tasks, strict=True)]
             distiller = Distiller(student, {}, self.views(sum(between, start=self.objective(tasks))))
-        return place.fit(self.prepare(split, tasks, distiller))
+        return place.fit(self.stage(split, tasks, distiller))
 
     def build(self, split: Split, tasks: tuple[Task, ...]) -> MultiTask:
-        """A student with the weights of the plan's seed, and the training part's normalisation."""
-        torch.manual_seed(process.fold(self.plan.seed, "weights"))
-        student = self.spec().build(tasks, split.train.shape("imu"))
-        if student.normalise is not None:
-            student.normalise.fit(split.train.inputs["imu"])
-        return student
+        """A fresh student."""
+        return self.fresh(self.spec(), tasks, split)
 
     def spec(self) -> MTLNet | BiLSTM | ResNet1D | Hybrid:
         """The student's spec; cross-task needs one whose heads read the feature through a vector each, but for the
@@ -140,11 +136,10 @@ class SmoothDistill(Recipe):
         """One view, augmented if asked for: the teacher sees what the student sees."""
         return [View(objective, self.augment if self.augment else None)]
 
-    def prepare(self, split: Split, tasks: tuple[Task, ...], distiller: Distiller) -> Run:
+    def stage(self, split: Split, tasks: tuple[Task, ...], distiller: Distiller) -> Run:
         """What `fit` needs."""
-        model = {"tasks": [vars(t) for t in tasks], "spec": dump(self.spec()), "shape": list(split.train.shape("imu"))}
-        about = {"recipe": self.kind, "method": self.method, "augment": dump(self.augment)}
-        return Run(distiller, split.train, split.valid, tasks, self.plan, model, about, self.score)
+        about = {"method": self.method, "augment": dump(self.augment)}
+        return self.prepare(self.spec(), tasks, split, distiller, about)
 
     def _apart(self, split: Split, place: Place) -> Models:
         """A network a task, each chosen by its own validation accuracy."""
@@ -152,7 +147,7 @@ class SmoothDistill(Recipe):
         for task in split.train.tasks:
             student = self.build(split, (task,))
             distiller = Distiller(student, {}, self.views(supervised(task, smoothing=self.smoothing)))
-            place.fit(self.prepare(split, (task,), distiller), f"single-{task.name}")
+            place.fit(self.stage(split, (task,), distiller), f"single-{task.name}")
             alone.append(student)
         if process.rank() == 0:
             checkpoint.write_json(

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from limbeck.config import parse
 from limbeck.data.folder import Recordings, read_signal
@@ -96,7 +97,7 @@ def test_rates_are_measured_for_each_file_and_windows_have_the_most_common_one(t
     assert reading.rate == 50
     table = spec.load()
     assert table.card["rate"] == 50
-    first = table.rows(np.flatnonzero(table.meta["subject"] == "3")[:1]).inputs["imu"]
+    first = table.rows(torch.from_numpy(np.flatnonzero(table.meta["subject"] == "3")[:1])).inputs["sensor"]
     assert np.allclose(first[0, 0, 20:60], 2 * np.arange(20, 60), atol=0.2)
 
 

@@ -61,7 +61,7 @@ def test_wisdm_is_read_at_every_level_and_in_its_zip_with_the_same_result(tmp_pa
     assert [len(t) for t in tables] == [3 * 2 * 3 * 3] * 5
     for table in tables[1:]:
         assert (table.meta["session"] == tables[0].meta["session"]).all()
-        assert (table.rows(table.ids).inputs["imu"] == tables[0].rows(tables[0].ids).inputs["imu"]).all()
+        assert (table.rows(table.ids).inputs["sensor"] == tables[0].rows(tables[0].ids).inputs["sensor"]).all()
     assert tables[0].card["tasks"]["position"] == {"phone": 27, "watch": 27}
     assert [k for k, v in tables[0].card["tasks"]["activity"].items() if v] == ["walking", "jogging", "stairs"]
     assert len(set(tables[0].meta["session"])) == 18

@@ -61,7 +61,7 @@ def test_a_good_set_has_no_error_and_its_oddities_are_warnings(tmp_path: Path) -
     report = check(whole(tmp_path))
     assert report["errors"] == []
     assert "7 broken lines (first: a.csv line 3)" in report["warnings"]
-    assert "1 recordings resampled (first: s1-98: 40 Hz)" in report["warnings"]
+    assert report["facts"] == ["1 recordings resampled (first: s1-98: 40 Hz)"]
     assert "1 stretches shorter than a window, left out" in report["warnings"]
     assert report["subjects"]["s1"]["rates"] == [20, 40]
     assert report["subjects"]["s0"]["labels"] == {"activity": {"still": 260, "walk": 200}}
@@ -69,7 +69,8 @@ def test_a_good_set_has_no_error_and_its_oddities_are_warnings(tmp_path: Path) -
     assert report["windows"] == 18 * 3
     json.dumps(report)
     text = shown(print_check, report)
-    assert "54 windows" in text
+    assert "54 windows; 3 warnings, no error" in text
+    assert "note 1 recordings resampled" in text
     assert "broken lines" in text
 
 

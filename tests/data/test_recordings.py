@@ -44,7 +44,7 @@ def test_no_window_crosses_a_recording_or_a_change_of_label_of_any_task() -> Non
         for i in range(4)
     ]
     made = windowed(reading(*parts), Windowing(length=20, stride=7), "toy")
-    windows = made.rows(torch.arange(len(made))).inputs["imu"][:, 0].long().numpy()
+    windows = made.rows(torch.arange(len(made))).inputs["sensor"][:, 0].long().numpy()
     expected = 0
     for i, part in enumerate(parts):
         whole = np.stack([part.labels["activity"], part.labels["side"]])
@@ -57,7 +57,7 @@ def test_no_window_crosses_a_recording_or_a_change_of_label_of_any_task() -> Non
                 assert set(part.labels[task][inside]) == {int(made.targets[task][row])}
             assert made.meta["start"][row] == inside[0] / 20
     assert len(made) == expected
-    assert isinstance(made.inputs["imu"], Windows)
+    assert isinstance(made.inputs["sensor"], Windows)
 
 
 def test_crossing_windows_are_cut_from_one_array_and_labelled_by_their_last_sample() -> None:
@@ -88,7 +88,7 @@ def test_a_label_missing_for_one_task_is_kept_and_a_window_without_any_is_droppe
     assert len(windowed(reading(parts[2], tasks=()), Windowing(length=50, stride=50), "toy")) == 2
 
 
-def test_real_labels_do_not_cut_and_become_the_mean_or_the_last_or_bins() -> None:
+def test_real_labels_do_not_cut_and_become_the_mean_the_last_or_the_middle() -> None:
     beats = np.linspace(60, 80, 200)
     beats[:50] = np.nan
     part = recording(200, {"heart": beats})
@@ -98,7 +98,11 @@ def test_real_labels_do_not_cut_and_become_the_mean_or_the_last_or_bins() -> Non
     assert np.allclose(last.targets["heart"].numpy(), beats[[99, 149, 199]])
     binned = Task("heart", 4, span=(60.0, 80.0))
     made = windowed(reading(part, tasks=(binned,)), Windowing(length=50, stride=50), "toy")
-    assert made.targets["heart"].tolist() == [1, 2, 3]
+    means = [beats[50:100].mean(), beats[100:150].mean(), beats[150:].mean()]
+    assert made.targets["heart"].tolist() == pytest.approx(means)
+    assert binned.ids(made.targets["heart"]).tolist() == [1, 2, 3]
+    middle = windowed(reading(part, tasks=(binned,)), Windowing(length=50, stride=50, label="middle"), "toy")
+    assert middle.targets["heart"].tolist() == pytest.approx(beats[[75, 125, 175]])
 
 
 def test_a_recording_at_another_rate_is_resampled_and_one_nearly_at_the_rate_is_taken_as_it() -> None:
@@ -113,7 +117,7 @@ def test_a_recording_at_another_rate_is_resampled_and_one_nearly_at_the_rate_is_
     )
     assert made.meta["session"].tolist() == ["fast"] * 8 + ["near"] * 2
     assert made.targets["activity"].tolist() == [0] * 4 + [1] * 6
-    window = made.rows(torch.tensor([1])).inputs["imu"][0, 0].numpy()
+    window = made.rows(torch.tensor([1])).inputs["sensor"][0, 0].numpy()
     assert np.allclose(window, np.sin(2 * np.pi * 2 * (5 + np.arange(100) / 20)), atol=0.01)
     assert made.card["findings"] == {"recordings resampled": 1, "recordings off the rate, taken as it": 1}
     assert made.card["findings_first"]["recordings resampled"] == "fast: 50 Hz"
@@ -189,14 +193,14 @@ def test_the_second_load_reads_no_recording_and_gives_the_same_table(toy: Toy) -
     assert Toy.times_read == ["read", "read"]
     for made in (first, second):
         rows = torch.arange(len(made))
-        assert torch.equal(made.rows(rows).inputs["imu"], fresh.rows(rows).inputs["imu"])
+        assert torch.equal(made.rows(rows).inputs["sensor"], fresh.rows(rows).inputs["sensor"])
         assert torch.equal(made.targets["activity"], fresh.targets["activity"])
         assert all((made.meta[k] == fresh.meta[k]).all() for k in ("subject", "session", "start"))
         assert (made.tasks, made.card, made.digest) == (fresh.tasks, fresh.card, fresh.digest)
-    column = second.inputs["imu"]
+    column = second.inputs["sensor"]
     assert isinstance(column, Windows)
     column.signal[0, 0] = 7.0
-    assert toy.load().rows(torch.tensor([0])).inputs["imu"][0, 0, 0] == 0
+    assert toy.load().rows(torch.tensor([0])).inputs["sensor"][0, 0, 0] == 0
 
 
 def test_the_digest_names_contents_and_spec_and_not_the_place(toy: Toy, tmp_path: Path) -> None:
@@ -235,7 +239,7 @@ def test_a_damaged_entry_is_found_and_made_anew(toy: Toy, tmp_path: Path, name: 
     with pytest.warns(UserWarning, match="is damaged .* made anew"):
         again = toy.load()
     assert Toy.times_read == ["read", "read"]
-    assert torch.equal(again.rows(torch.arange(2)).inputs["imu"], whole.rows(torch.arange(2)).inputs["imu"])
+    assert torch.equal(again.rows(torch.arange(2)).inputs["sensor"], whole.rows(torch.arange(2)).inputs["sensor"])
     toy.load()
     assert len(Toy.times_read) == 2
 

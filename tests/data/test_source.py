@@ -104,7 +104,7 @@ def test_rows_of_a_part_keep_their_targets_provenance_and_numbers() -> None:
         part = whole.take(index)
         batch = part.rows(torch.tensor([2, 0]))
         assert batch.ids.tolist() == [59, 5]
-        assert torch.equal(batch.inputs["imu"], whole.rows(torch.tensor([59, 5])).inputs["imu"])
+        assert torch.equal(batch.inputs["sensor"], whole.rows(torch.tensor([59, 5])).inputs["sensor"])
         assert batch.targets["side"].tolist() == whole.targets["side"][[59, 5]].tolist()
         assert part.meta["subject"].tolist() == whole.meta["subject"][[5, 3, 59]].tolist()
         assert part.take(torch.tensor([1])).ids.tolist() == [3]
@@ -112,7 +112,7 @@ def test_rows_of_a_part_keep_their_targets_provenance_and_numbers() -> None:
     mask[[7, 9]] = True
     assert whole.take(mask).ids.tolist() == whole.take(torch.from_numpy(mask)).ids.tolist() == [7, 9]
     assert len(whole.take(np.zeros(60, dtype=bool))) == 0
-    assert whole.shape("imu") == (3, 40)
+    assert whole.shape("sensor") == (3, 40)
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
@@ -139,9 +139,9 @@ def test_data_sets_join_with_the_labels_that_each_lacks_marked() -> None:
     assert both.targets["speed"][20:].tolist() == list(range(4, 30))
     assert both.ids.tolist() == list(range(46))
     assert both.meta["domain"].tolist() == ["toy"] * 20 + ["two"] * 26
-    crossing = both.rows(torch.tensor([45, 0, 20])).inputs["imu"]
+    crossing = both.rows(torch.tensor([45, 0, 20])).inputs["sensor"]
     for got, (source, row) in zip(crossing, ((two, 29), (one, 0), (two, 4)), strict=True):
-        assert torch.equal(got, source.rows(torch.tensor([row])).inputs["imu"][0])
+        assert torch.equal(got, source.rows(torch.tensor([row])).inputs["sensor"][0])
 
 
 def test_a_joined_set_is_named_by_its_sets_and_by_which_rows_of_them() -> None:
@@ -158,7 +158,7 @@ def test_sets_that_mean_different_things_do_not_join() -> None:
     with pytest.raises(ValueError, match="disagree on the task 'activity'"):
         concat([one, other])
     with pytest.raises(ValueError, match="different modalities"):
-        concat([one, dataclasses.replace(one, inputs={"ppg": one.inputs["imu"]})])
+        concat([one, dataclasses.replace(one, inputs={"ppg": one.inputs["sensor"]})])
 
 
 def test_missing_targets_are_marked_by_kind() -> None:
@@ -169,7 +169,7 @@ def test_missing_targets_are_marked_by_kind() -> None:
 def test_a_table_on_its_device_is_itself() -> None:
     whole = table(10)
     assert whole.to(torch.device("cpu")) is whole
-    moved = Table(TASKS, {"imu": Dense(torch.zeros(2, 3))}, {}).to(torch.device("meta"))
+    moved = Table(TASKS, {"sensor": Dense(torch.zeros(2, 3))}, {}).to(torch.device("meta"))
     assert moved.ids.device.type == "meta"
 
 
@@ -214,3 +214,25 @@ def test_processes_share_a_batch_without_overlap(monkeypatch: pytest.MonkeyPatch
         dealt = [share[step].tolist() for share in shares]
         assert sorted(row for share in dealt for row in share) == sorted(batch.tolist())
         assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
+
+
+def test_a_task_is_whole_where_no_label_is_missing_and_its_batches_say_so() -> None:
+    full, holed = table(20), table(20)
+    assert full.whole == {"activity", "side"} == full.rows(torch.arange(3)).whole
+    holed.targets["side"][7] = IGNORE
+    assert holed.whole == {"activity"}
+    assert holed.rows(torch.tensor([0, 1])).whole == {"activity"}, "of the table, whatever the rows"
+    assert holed.take(torch.arange(7)).whole == {"activity", "side"}
+    assert holed.take(torch.arange(5, 9)).whole == {"activity"}
+    assert concat([full, full]).whole == {"activity", "side"}
+    assert concat([full, dataclasses.replace(full, tasks=TASKS[:1])]).whole == {"activity", "side"}
+    del holed.targets["activity"]  # type: ignore[attr-defined]
+    assert dataclasses.replace(holed).whole == frozenset(), "a task without targets has no label"
+
+
+@pytest.mark.parametrize("task", [Task("rate", 5, span=(0, 5)), Task("speed")])
+def test_a_real_label_that_is_missing_clears_it(task: Task) -> None:
+    one = Table((task,), {"sensor": Dense(torch.zeros(3, 1))}, {task.name: torch.tensor([0.0, 1.0, 2.0])})
+    two = Table((task,), {"sensor": Dense(torch.zeros(3, 1))}, {task.name: torch.tensor([0.0, torch.nan, 2.0])})
+    assert one.whole == {task.name}
+    assert two.whole == concat([one, two]).whole == frozenset()

@@ -20,7 +20,7 @@ TASK = Task.of("a", ("x", "y", "z"))
 def table(subjects: list[str], targets: list[int] | None = None) -> Table:
     rows = len(subjects)
     labels = torch.tensor(targets) if targets else torch.arange(rows) % 2
-    return Table((TASK,), {"imu": Dense(torch.zeros(rows, 1, 1))}, {"a": labels}, {"subject": np.array(subjects)})
+    return Table((TASK,), {"sensor": Dense(torch.zeros(rows, 1, 1))}, {"a": labels}, {"subject": np.array(subjects)})
 
 
 def many(count: int, windows: int = 4) -> Table:
@@ -39,7 +39,7 @@ def test_windows_that_share_samples_are_counted_whoever_they_are_said_to_be_of()
     starts = torch.tensor([0, 60, 160, 220, 320])  # of 100 samples: 0 with 60, and 160 with 220, share 40
     subjects = np.array(["s0", "s1", "s1", "s2", "s2"])
     column = Windows(torch.zeros(420, 3), starts, 100)
-    whole = Table((TASK,), {"imu": column}, {"a": torch.arange(5) % 2}, {"subject": subjects})
+    whole = Table((TASK,), {"sensor": column}, {"a": torch.arange(5) % 2}, {"subject": subjects})
     found = audit(*(whole.take(subjects == name) for name in ("s0", "s1", "s2")))
     assert found["overlapping windows"] == {"train and valid": 1, "train and test": 0, "valid and test": 1}
     assert not any(found["shared subjects"].values())
@@ -180,3 +180,14 @@ def test_an_audit_counts_and_names_classes_that_training_never_sees() -> None:
     assert report["classes absent from training"] == {"a": ["y", "z"]}
     assert audit(train, train, train)["classes absent from training"] == {"a": []}
     assert audit(train, train, test)["shared subjects"]["train and valid"] == ["a"]
+
+
+def test_windows_that_are_kept_apart_are_found_to_overlap_by_their_times() -> None:
+    """A window of 2 s every second, dealt at random: as many share samples as where they are cut from one signal."""
+    seconds = np.tile(np.arange(10.0), 2)
+    meta = {"subject": np.repeat(["ann", "ben"], 10), "session": np.repeat(["a", "b"], 10), "start": seconds}
+    card = {"rate": 5.0, "window": 10}
+    whole = Table((), {"sensor": Dense(torch.zeros(20, 1, 10))}, {}, meta, card)
+    assert audit(whole.take([0, 1]), whole.take([2, 9]), whole.take([11, 19]))["overlapping windows"] == {
+        "train and valid": 1, "train and test": 0, "valid and test": 0
+    }  # fmt: skip

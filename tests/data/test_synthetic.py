@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from limbeck.config import parse
 from limbeck.data.recordings import Windowing
@@ -27,7 +28,7 @@ def test_it_has_the_size_the_tasks_and_the_provenance_that_were_asked_for():
     for made in reading.recordings:
         assert np.bincount(made.labels["activity"]).tolist() == [1500] * 4
     table = SMALL.load()
-    assert table.shape("imu") == (3, 100)
+    assert table.shape("sensor") == (3, 100)
     assert set(table.meta["subject"]) == {"1", "2", "3"}
 
 
@@ -88,7 +89,7 @@ def test_other_people_are_recognised_well_but_not_perfectly():
     split = KFoldSubjects(folds=3).split(table)
 
     def features(part):
-        x = part.rows(np.arange(len(part))).inputs["imu"].numpy()
+        x = part.rows(torch.arange(len(part))).inputs["sensor"].numpy()
         return np.concatenate([x.mean(axis=2), x.std(axis=2), *np.percentile(x, (10, 50, 90), axis=2)], axis=1)
 
     for task, low, high in (("activity", 0.55, 0.92), ("position", 0.55, 0.95)):

@@ -31,10 +31,10 @@ def test_its_windows_are_of_ten_subjects_and_cross_no_recording() -> None:
     table = Watch().load()
     lengths = [len(r.signal) for r in Watch().read().recordings]
     assert len(table) == sum((n - 100) // 50 + 1 for n in lengths) == 4677
-    assert table.shape("imu") == (3, 100)
+    assert table.shape("sensor") == (3, 100)
     assert table.card["subjects"] == 10
     assert sum(table.card["tasks"]["exercise"].values()) == len(table)
-    size = table.rows(table.ids).inputs["imu"].norm(dim=1).median()
+    size = table.rows(table.ids).inputs["sensor"].norm(dim=1).median()
     assert 0.9 < size < 1.2, "accelerations are in g"
 
 

@@ -13,7 +13,7 @@ from tests.conftest import TASKS, table
 
 
 def batch(x: torch.Tensor) -> Batch:
-    return Batch({"imu": x}, {}, torch.arange(len(x)))
+    return Batch({"sensor": x}, {}, torch.arange(len(x)))
 
 
 def test_statistics_are_those_of_every_window_of_the_training_part() -> None:
@@ -60,9 +60,9 @@ def test_the_model_takes_raw_windows() -> None:
     raw = ResNet1D(blocks=1, width=4, normalise="none").build(TASKS, (3, 40)).eval()
     assert model.normalise is not None
     assert raw.normalise is None
-    model.normalise.fit(table(20).inputs["imu"])
+    model.normalise.fit(table(20).inputs["sensor"])
     raw.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("normalise")})
-    x = table(20).rows(torch.arange(20)).inputs["imu"]
+    x = table(20).rows(torch.arange(20)).inputs["sensor"]
     one, two = model(batch(x)), raw(batch((x - model.normalise.mean) / model.normalise.std))
     for task in TASKS:
         assert torch.allclose(one.logits[task.name], two.logits[task.name], atol=1e-5)
@@ -139,3 +139,25 @@ def test_each_triple_of_channels_has_a_scale_of_its_own() -> None:
     assert seen[:, :3].square().mean().item() == pytest.approx(1, abs=1e-4)
     assert seen[:, 3:].square().mean().item() == pytest.approx(1, abs=1e-4)
     assert norm.mean.abs().sum() == 0
+
+
+def test_a_window_is_standardised_by_itself() -> None:
+    norm, x = Normalise(2, "window"), 1e4 + 30 * torch.randn(6, 2, 200, dtype=torch.float64).float()
+    reference = x.double().numpy()
+    reference = (reference - reference.mean(axis=2, keepdims=True)) / reference.std(axis=2, keepdims=True)
+    assert np.allclose(norm(x).numpy(), reference, atol=1e-3)
+    assert torch.equal(norm(x[2:3]), norm(x)[2:3])
+    assert torch.allclose(norm(5 * x - 7e3), norm(x), atol=1e-2)
+    assert not norm.state_dict()
+    norm.fit(Dense(x))
+    assert torch.allclose(norm(x).square().mean(dim=2), torch.ones(6, 2), atol=1e-4)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, -9.81, 3.3e-7, 123456.7])
+def test_a_flat_window_becomes_0_and_its_neighbours_stay(level: float) -> None:
+    x = torch.randn(3, 2, 200)
+    x[1, 0] = level
+    out = Normalise(2, "window")(x)
+    assert out[1, 0].eq(0).all()
+    assert torch.allclose(out[1, 1].std(correction=0), torch.tensor(1.0))
+    assert Normalise(1, "window")(torch.full((2, 1, 7), level)).eq(0).all()

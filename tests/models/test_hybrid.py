@@ -15,14 +15,14 @@ SMALL = Hybrid(base=4, hidden=8, width=6)
 
 def answer(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        logits: torch.Tensor = model(Batch({"imu": x}, {}, torch.arange(len(x)))).logits["a"]
+        logits: torch.Tensor = model(Batch({"sensor": x}, {}, torch.arange(len(x)))).logits["a"]
     return logits
 
 
 @pytest.mark.parametrize(("channels", "length"), [(1, 32), (3, 100), (6, 33), (2, 257)])
 def test_it_fits_any_window_from_32_samples_on(channels: int, length: int) -> None:
     model = SMALL.build(TASKS, (channels, length)).train()
-    out = model(Batch({"imu": torch.randn(4, channels, length)}, {}, torch.arange(4)))
+    out = model(Batch({"sensor": torch.randn(4, channels, length)}, {}, torch.arange(4)))
     assert [tuple(v.shape) for v in out.logits.values()] == [(4, 3), (4, 2)]
     assert out.features["shared"].shape == (4, 6)
     sum(v.sum() for v in out.logits.values()).backward()
@@ -50,7 +50,7 @@ def test_a_window_that_never_changes_has_finite_answers_and_gradients(level: flo
     model = SMALL.build(TASKS, (3, 40)).train()
     x = torch.full((4, 3, 40), level)
     x[0] += torch.randn(3, 40)
-    out = model(Batch({"imu": x}, {}, torch.arange(4)))
+    out = model(Batch({"sensor": x}, {}, torch.arange(4)))
     out.logits["a"].square().sum().backward()
     assert out.logits["a"].isfinite().all()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)

@@ -21,7 +21,7 @@ def write(folder: Path, kind: str = "resnet1d", tasks: tuple[Task, ...] = TASKS,
     spec = KINDS[kind](stitch=stitch, normalise="channel")
     model = spec.build(tasks, (3, 40))
     assert model.normalise is not None
-    model.normalise.fit(table(20).inputs["imu"])
+    model.normalise.fit(table(20).inputs["sensor"])
     model.train()(table(20).rows(torch.arange(20)))
     checkpoint.save_tensors(folder / "student.safetensors", model.state_dict())
     checkpoint.write_json(

@@ -19,7 +19,7 @@ def count(model: torch.nn.Module) -> int:
 
 def answer(model: MultiTask, x: torch.Tensor) -> list[torch.Tensor]:
     with torch.no_grad():
-        return list(model.eval()(Batch({"imu": x}, {}, torch.arange(len(x)))).logits.values())
+        return list(model.eval()(Batch({"sensor": x}, {}, torch.arange(len(x)))).logits.values())
 
 
 @pytest.mark.parametrize(("classes", "parameters"), [((12, 3), 1_797_519), ((13, 3), 1_798_032), ((18, 2), 1_800_084)])
@@ -95,7 +95,7 @@ def test_a_window_too_short_is_told(length: int) -> None:
 def test_other_networks_fit_any_window(spec: BiLSTM | ResNet1D, channels: int, length: int) -> None:
     model = spec.build(tasks(4, 2), (channels, length))
     assert [v.shape for v in answer(model, torch.randn(3, channels, length))] == [(3, 4), (3, 2)]
-    out = model.train()(Batch({"imu": torch.randn(3, channels, length)}, {}, torch.arange(3)))
+    out = model.train()(Batch({"sensor": torch.randn(3, channels, length)}, {}, torch.arange(3)))
     sum(v.sum() for v in out.logits.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
@@ -124,7 +124,7 @@ def test_every_second_block_of_the_residual_network_doubles_width_and_halves_len
 def test_an_empty_share_of_a_batch_gives_every_weight_a_gradient_of_0(spec: MTLNet | BiLSTM | ResNet1D) -> None:
     """A process may have no row of the last batch of an epoch, and still takes part in the sum of gradients."""
     model = spec.build(tasks(4, 2), (3, 40)).train()
-    out = model(Batch({"imu": torch.zeros(0, 3, 40)}, {}, torch.arange(0)))
+    out = model(Batch({"sensor": torch.zeros(0, 3, 40)}, {}, torch.arange(0)))
     sum(v.sum() for v in out.logits.values()).backward()
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
 

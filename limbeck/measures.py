@@ -1,0 +1,141 @@
+"""Which numbers tell how good a model is at a task, which way is better, and how they are written.
+
+This is the one place that knows: what a task is judged by comes first in its `Measures`. A classification is judged by
+its accuracy, a share and told in percent; real values by their mean absolute error (MAE), in their own unit.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One score: its `key` in `scores.json`, its name, its unit, and how a value of it is written.
+
+    - `higher`: whether more is better.
+    - `bounds`: what it cannot leave; intervals are cut to it.
+    """
+
+    key: str
+    name: str
+    unit: str = ""
+    higher: bool = True
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    scale: float = 1.0
+    places: int = 2
+
+    @property
+    def share(self) -> bool:
+        """Whether it is a share, told in percent."""
+        return self.unit == "%"
+
+    @property
+    def step(self) -> str:
+        """The unit of a difference: of shares, percentage points."""
+        return "points" if self.share else self.unit
+
+    @property
+    def head(self) -> str:
+        """Its name with its unit, as in a table's head."""
+        return f"{self.name} {self.unit}".rstrip()
+
+    @property
+    def said(self) -> str:
+        """What stands before a value in a sentence: nothing for the accuracy, which goes without saying."""
+        return "" if self is ACCURACY else f"an {self.name} of "
+
+    def number(self, value: float, sign: str = "") -> str:
+        """A value without its unit. Small values have two figures rather than none."""
+        shown = self.scale * value
+        small = 0 < abs(shown) < 0.1 and not self.share
+        text = f"{shown:{sign}.2g}" if small else f"{shown:{sign}.{self.places}f}"
+        return text.replace("-", "−")
+
+    def text(self, value: float) -> str:
+        """A value with its unit, as `71.2 %` or `4.31 bpm`; the space does not break."""
+        return f"{self.number(value)}\u00a0{self.unit}" if self.unit else self.number(value)
+
+    def span(self, low: float | None, high: float | None) -> str:
+        """An interval without its unit, as `66.0–75.9`; empty where there is none."""
+        if low is None or high is None:
+            return ""
+        return f"{self.number(low)}–{self.number(high)}" if low >= 0 else f"{self.number(low)} to {self.number(high)}"
+
+    def difference(self, gap: float) -> str:
+        """The size of a difference with its unit, as `1.3 points` or `0.41 bpm`."""
+        return f"{self.number(abs(gap))} {self.step}".rstrip()
+
+    def cut(self, value: float) -> float:
+        """The value within the bounds."""
+        return min(self.bounds[1], max(self.bounds[0], value))
+
+    def good(self, value: float) -> float:
+        """The value turned so that higher is better."""
+        return value if self.higher else -value
+
+    def gain(self, value: float, other: float) -> float:
+        """By how much a value is better than another: of shares the difference, of errors as a share of the other."""
+        return value - other if self.share else self.good(value - other) / max(abs(other), 1e-12)
+
+
+Measures = tuple[Measure, ...]
+"""What is told of one task; it is judged by the first, and the second stands beside it where there is little room."""
+
+
+def _share(key: str, name: str, higher: bool = True) -> Measure:
+    return Measure(key, name, "%", higher, (0.0, 1.0), 100.0, 1)
+
+
+ACCURACY = _share("accuracy", "accuracy")
+CLASSES: Measures = (
+    ACCURACY, _share("macro_f1", "macro-F1"), _share("weighted_f1", "weighted-F1"), _share("ece", "ECE", False),
+)  # fmt: skip
+
+
+def values(unit: str) -> Measures:
+    """Of a task whose answers are real values in a unit."""
+    positive = (0.0, math.inf)
+    return (
+        Measure("mae", "MAE", unit, False, positive),
+        Measure("rmse", "RMSE", unit, False, positive),
+        Measure("r", "r", bounds=(-1.0, 1.0), places=3),
+        _share("within_5", f"within 5 {unit}".rstrip()),
+        Measure("bias", "bias", unit),
+    )
+
+
+SURE: Measures = (
+    Measure("mae_argmax", "MAE by argmax", higher=False),
+    Measure("mae_expectation", "MAE by expectation", higher=False),
+    _share("coverage", "truths in 95 % interval"), Measure("width", "mean width", places=1),
+    Measure("entropy", "entropy, nats"),
+)  # fmt: skip
+"""What is told of a distribution over bins, in the task's unit where no other is named."""
+
+
+def by_key(key: str) -> Measure:
+    """A measure by its key alone, where the unit is not known."""
+    return next(measure for measure in (*CLASSES, *values("")) if measure.key == key)
+
+
+JUDGES = tuple(each[0] for each in (CLASSES, values("")))
+"""What tasks are judged by, for plain scores that know no more than their keys."""
+
+
+def goodness(scores: Mapping[str, float]) -> float:
+    """What a task is judged by as one number, higher is better, from its plain scores: the accuracy, or the MAE's
+    negative. NaN where nothing was labelled."""
+    judge = next(judge for judge in JUDGES if judge.key in scores)
+    return judge.good(scores[judge.key])
+
+
+def brief(scores: Mapping[str, float]) -> str:
+    """What a task is judged by in a word, from its plain scores: `71%`, or `MAE 4.31`."""
+    return f"{scores['accuracy']:.0%}" if "accuracy" in scores else f"MAE {scores['mae']:.2f}"
+
+
+def alike(several: Iterable[Measures]) -> str:
+    """The unit that all of the measures share; empty where they do not share one."""
+    units = {one.unit for each in several for one in each}
+    return units.pop() if len(units) == 1 else ""

@@ -1,0 +1,88 @@
+"""The studies of heart rate by name, tiny, on simulated pulse waves."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from limbeck.errors import Interrupted
+from limbeck.observers import Observer
+from limbeck.study import find, run_named, run_study
+
+TINY = {
+    "student.width": "4", "teacher.width": "4", "plan.steps": "3", "plan.batch": "32", "plan.evaluations": "1",
+    "plan.device": "cpu", "seeds": "0",
+}  # fmt: skip
+WAVES = {"data": "pulse", "data.subjects": "5", "data.seconds": "30"}
+SIZES = {**TINY, **WAVES, "variant": "scratch,dkd from 2,feature from 2,dkd from 4", "student.blocks": "1,2,3,4"}
+
+
+class Stops(Observer):
+    """Presses Ctrl-C as the training of that number begins."""
+
+    def __init__(self, last: int) -> None:
+        self.left = last
+
+    def begins(self, at: Path, step: int, steps: int) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def alike(one: Path, two: Path, names: Sequence[str]) -> None:
+    for name in names:
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+
+
+def test_a_scaling_study_that_is_cut_and_gone_on_with_equals_the_uncut_one(tmp_path: Path) -> None:
+    made, cut, whole = find("ppg-scaling", SIZES), tmp_path / "cut", tmp_path / "whole"
+    with pytest.raises(Interrupted, match="cells finished; all is saved"):
+        run_study(made, cut, observers=[Stops(9)])
+    before = {path: path.read_bytes() for path in cut.glob("cells/*/scores.json")}
+    assert 0 < len(before) < 16
+    run_named(str(cut), {}, None)
+    assert run_study(made, whole).finished == 16
+    alike(cut, whole, ("table.md", "results.csv", "scaling.json", "scaling.svg"))
+    assert all(path.read_bytes() == kept for path, kept in before.items())
+    for path in whole.glob("cells/*/best/student.safetensors"):
+        alike(cut, whole, [str(path.relative_to(whole))])
+
+
+@pytest.fixture(scope="module")
+def scaling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("scaling")
+    run_study(find("ppg-scaling", {**SIZES, "student.blocks": "1,2"}), out)
+    return out
+
+
+def test_a_teacher_is_trained_once_for_all_its_students(scaling: Path) -> None:
+    trained = sorted(path.parent.name.partition("-")[0] for path in scaling.glob("stages/*/finished.json"))
+    assert trained == ["teacher", "teacher"], "one of 2 blocks and one of 4"
+    told = [json.loads(path.read_text()) for path in scaling.glob("cells/*/stages.json")]
+    assert len(told) == 6, "all but those from scratch"
+
+
+def test_a_scaling_study_tells_errors_by_size_and_what_cannot_be_told(scaling: Path) -> None:
+    page = (scaling / "table.md").read_text()
+    assert "## By student.blocks: data" in page
+    assert "| MAE bpm | 1 | 2 |" in page
+    assert "2 sizes cannot tell a law of three parameters" in page
+    assert ">peaks</text>" in (scaling / "scaling.svg").read_text()
+
+
+def test_a_transfer_study_ends_in_a_matrix_of_errors(tmp_path: Path) -> None:
+    """The second set is written as a study file would, since two of one kind need names."""
+    study = {
+        "recipe": "ppg-heart-rate", "base": {k: v for k, v in TINY.items() if k != "seeds"}, "compare": "variant",
+        "variants": {"one": WAVES, "other": {**WAVES, "data.seed": 1, "data.rate": 32}}, "across": "variant",
+    }  # fmt: skip
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(study))
+    outcome = run_named(str(path), {}, tmp_path / "out")
+    assert (outcome.cells, outcome.finished) == (2, 2)
+    page = (tmp_path / "out" / "table.md").read_text()
+    assert "| MAE bpm | one | other |" in page
+    assert "| peaks | " in page
+    [matrix] = json.loads((tmp_path / "out" / "transfer.json").read_text())
+    assert len([s for s in matrix["scores"] if not s["trained"].startswith("peaks")]) == 4

@@ -1,0 +1,135 @@
+"""Scores of a run on other recordings: classes by name, values as they are; each kind in its own table."""
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from limbeck import evaluate, scoring
+from limbeck.checkpoint import write_json
+from limbeck.data.source import Table
+from limbeck.errors import UserError
+from limbeck.models import ResNet1D
+from limbeck.tasks import IGNORE, Task
+from tests.conftest import TASKS, table
+from tests.fake_hearts import HEART, hearts, logits
+from tests.toy_runs import student
+
+
+def found(rows: Table, models: dict[str, dict[str, torch.Tensor]], tasks: tuple[Task, ...]) -> dict[str, Any]:
+    """As `scoring.evaluate` gives it."""
+    return {
+        "data": "toys",
+        "part": "test",
+        "windows": len(rows),
+        "flatters": "",
+        "models": {name: evaluate.assess(answer, rows, tasks) for name, answer in models.items()},
+        "agreement": {n: evaluate.agreement(models["student"], a, tasks) for n, a in models.items() if n != "student"},
+    }
+
+
+def printed(scores: dict[str, Any]) -> list[str]:
+    out = io.StringIO()
+    scoring.print_scores(scores, Console(file=out, width=220))
+    return [" ".join(line.split()) for line in out.getvalue().splitlines()]
+
+
+def test_real_values_are_printed_in_their_unit_by_subject_and_by_activity() -> None:
+    rows = hearts()
+    plain = torch.nan_to_num(rows.targets["heart rate"], nan=70.0)[:, None] + 3
+    answers = {"student": {"heart rate": logits(rows, 4.0, 0)}, "peaks": {"heart rate": plain}}
+    scores = found(rows, answers, (HEART,))
+    lines = printed(scores)
+    ours = scores["models"]["student"]["heart rate"]
+    assert lines[1] == "heart rate student peaks"
+    low, high = ours["interval"]["mae"]
+    assert lines[2] == f"MAE bpm {ours['mae']:.2f} 3.00"
+    assert lines[3].startswith(f"95 % over subjects {low:.2f} - {high:.2f} ")
+    assert lines[4] == f"RMSE {ours['rmse']:.2f} 3.00"
+    assert f"truths in 95 % interval {100 * ours['coverage']:.1f}%" in lines, "peaks gives no distribution"
+    assert f"S3 {ours['subjects']['S3']['mae']:.2f}" in lines
+    assert f"run {ours['groups']['activity']['run']['mae']:.2f}" in lines
+    assert lines[-1].startswith("student and peaks agree: heart rate ")
+    assert lines[-1].endswith("% (within 5 bpm)")
+
+
+def test_classes_are_printed_in_percent_as_ever() -> None:
+    rows = table(60)
+    scores = found(
+        rows, {"student": evaluate.answers(student(), rows), "ema": evaluate.answers(student(1), rows)}, TASKS
+    )
+    lines, side = printed(scores), scores["models"]["student"]["side"]
+    assert lines[1] == "model task accuracy 95 % over subjects macro-F1 weighted-F1 ECE n"
+    low, high = side["interval"]["accuracy"]
+    assert (
+        f"student side {side['accuracy']:.1%} {low:.1%} - {high:.1%} {side['macro_f1']:.1%} {side['weighted_f1']:.1%} "
+        f"{side['ece']:.3f} 60"
+    ) in lines
+    assert "subject activity side" in lines
+    assert lines[-1].startswith("student and ema agree: activity ")
+
+
+def test_both_kinds_are_printed_in_a_table_each() -> None:
+    rows, speed = table(60), Task("speed", unit="m/s")
+    rows.targets["speed"] = torch.arange(60.0)  # type: ignore[index]
+    tasks = (*TASKS, speed)
+    answer = {**evaluate.answers(student(), rows), "speed": torch.arange(60.0)[:, None] + 0.5}
+    lines = printed(found(rows, {"student": answer}, tasks))
+    assert "MAE m/s 0.50" in lines
+    assert "subject activity side speed" in lines
+
+
+def test_real_targets_stay_and_a_task_that_the_recordings_lack_is_missing() -> None:
+    rows = hearts()
+    made = scoring._translated(rows, (HEART, *TASKS))
+    assert torch.equal(made.targets["heart rate"].nan_to_num(), rows.targets["heart rate"].nan_to_num())
+    assert (made.targets["side"] == IGNORE).all()
+    beats = scoring._translated(table(9), (*TASKS, HEART)).targets["heart rate"]
+    assert beats.isnan().all()
+
+
+def test_values_are_not_taken_for_classes_nor_for_another_unit() -> None:
+    for task, said in (
+        (Task.of("heart rate", ("low", "high")), "has values in bpm in the recordings, but classes in the model"),
+        (Task("heart rate", unit="Hz"), "has values in bpm in the recordings, but values in Hz in the model"),
+    ):
+        with pytest.raises(UserError, match=said):
+            scoring._translated(hearts(), (task,))
+
+
+def test_a_model_that_scales_each_window_takes_any_unit(tmp_path: Any) -> None:
+    write_json(tmp_path / "data.json", {"rate": 20.0, "unit": "g"})
+    other = Table(TASKS, table(9).inputs, table(9).targets, table(9).meta, {"rate": 20.0, "unit": "mV"})
+    for how, fits in (("window", True), ("channel", False)):
+        model = ResNet1D(blocks=1, width=4, normalise=how).build(TASKS, (3, 40))  # type: ignore[arg-type]
+        assert scoring._unitless(model) is fits
+        if fits:
+            scoring._fits(tmp_path, other, True)
+        else:
+            with pytest.raises(UserError, match="windows of unit g, the recordings give unit mV"):
+                scoring._fits(tmp_path, other, False)
+
+
+def test_windows_filtered_otherwise_are_refused_with_what_to_set(tmp_path: Any) -> None:
+    def card(low: float, how: str) -> dict[str, Any]:
+        return {"channels": ["ppg"], "filter": {"band": [low, 4.0], "order": 4, "how": how}}
+
+    write_json(tmp_path / "data.json", card(0.5, "zero-phase"))
+    for theirs, said in (
+        (
+            card(0.4, "zero-phase"),
+            r"filter 0\.5 to 4 Hz, zero-phase, the recordings give filter 0\.4 to 4 Hz, zero-phase",
+        ),
+        (card(0.5, "one-pass"), r"give filter 0\.5 to 4 Hz, one-pass; set --data\.band and --data\.filtering alike"),
+        ({"channels": ["ppg"], "filter": None}, "the recordings give filter none"),
+        (
+            card(0.5, "zero-phase") | {"channels": ["ppg", "acc_x"]},
+            "channels ppg, the recordings give channels ppg, acc_x",
+        ),
+    ):
+        with pytest.raises(UserError, match=said):
+            scoring._fits(tmp_path, Table(TASKS, table(9).inputs, table(9).targets, table(9).meta, theirs), True)
+    same = Table(TASKS, table(9).inputs, table(9).targets, table(9).meta, card(0.5, "zero-phase"))
+    scoring._fits(tmp_path, same, True)
