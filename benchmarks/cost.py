@@ -12,7 +12,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from benchmarks import timing
-from limbeck.cost import Cost, costs, shares, untrained
+from limbeck.cost import Cost, costs, shares
+from limbeck.deployments import untrained
 from limbeck.models import Model
 from limbeck.models.heart import MLP, PPGResNet
 from limbeck.tasks import Task

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from limbeck.data.har import WISDM as WISDM
     from limbeck.data.har import MHealth as MHealth
     from limbeck.data.har import Sleep as Sleep
+    from limbeck.data.own_pulse import PulseRecordings as PulseRecordings
     from limbeck.data.pulse import Pulse as Pulse
     from limbeck.data.source import Table as Table
     from limbeck.data.source import concat as concat
@@ -66,6 +67,7 @@ _PLACES = {
     "data.folder": ("Recordings",),
     "data.galaxy": ("GalaxyPPG",),
     "data.har": ("WISDM", "MHealth", "Sleep"),
+    "data.own_pulse": ("PulseRecordings",),
     "data.pulse": ("Pulse",),
     "data.source": ("Table", "concat"),
     "data.spc": ("IEEESPC",),

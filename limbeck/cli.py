@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Fields = Annotated[str, Parameter(allow_leading_hyphen=True, help="Values of the recipe, as --plan.epochs 20.")]
 
+Described = Annotated[str, Parameter(allow_leading_hyphen=True, help="Fields of that kind, as --root DIR.")]
+
 app = App(
     name="limbeck",
     help="Distils recordings and teachers into one small multi-task model.\n\nExample: limbeck demo",
@@ -214,7 +216,7 @@ def bench(*models: Path, repeats: int = 300, processes: int = 3) -> None:
     Parameters
     ----------
     models
-        Run folders (student, its export, teachers), or .onnx files.
+        Run folders (student, its export, teachers), folders of studies (each student once), or .onnx files.
     repeats
         Answers that are timed in a process.
     processes
@@ -323,7 +325,7 @@ def list_() -> None:
 
 
 @data.command
-def check(kind: str, /, *fields: Fields) -> None:
+def check(kind: str, /, *fields: Described) -> None:
     """What is wrong with recordings: broken lines, gaps, rates, unknown codes, subjects without a class.
 
     Example: limbeck data check wisdm --root DIR
@@ -338,7 +340,7 @@ def check(kind: str, /, *fields: Fields) -> None:
 
 
 @data.command
-def describe(kind: str, /, *fields: Fields) -> None:
+def describe(kind: str, /, *fields: Described) -> None:
     """Subjects, rates, labels per task and subject, gaps, and the windows and splits that would come out.
 
     Example: limbeck data describe recordings --root DIR

@@ -1,6 +1,7 @@
 """What models cost where they are used: time, memory, bytes and operations, each measured in fresh processes.
 
 limbeck bench runs/a runs/b
+limbeck bench runs/study
 """
 
 import json
@@ -10,21 +11,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from limbeck import checkpoint, deployed, edge, models
-from limbeck.config import dump
-from limbeck.data.source import Dense
+from limbeck import checkpoint, edge, models
+from limbeck.deployments import TORCH, Deployed, deployments
 from limbeck.errors import UserError
-from limbeck.models.heads import MODALITY
-from limbeck.objective import STUDENT
 from limbeck.plan import Plan
-from limbeck.recipe import STAGES, environment
-from limbeck.tasks import Task
+from limbeck.recipe import environment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,25 +29,6 @@ EXPLAINED = (
     "RAM: the most that the process held since its imports (weights, working memory, and the pages of the runtime's "
     "code that the model needs), and in all. Saved: time, RAM and parameters against the slowest that is run alike."
 )
-How = Literal["torch", "onnx"]
-TORCH: How = "torch"
-ONNX: How = "onnx"
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """A model on disk: the folder of its weights for torch, or an `.onnx` file. `shape` is (M, L).
-
-    `weights` is the folder that tells the parameters and operations; None for a file alone.
-    """
-
-    name: str
-    how: How
-    path: Path
-    shape: tuple[int, ...]
-    weights: Path | None
-    which: str = STUDENT
-    modality: str = MODALITY
 
 
 @dataclass(frozen=True)
@@ -63,7 +38,8 @@ class Cost:
     - `median`, `p90`: milliseconds of an answer; `spread`: the lowest and highest median of a process.
     - `peak`: bytes of RAM that the process held at most. `added`: those that came with loading and running the model,
       after all imports. Both None where the system does not tell.
-    - `bytes` on disk. `parameters` and `macs` (multiply-accumulates) are None for a file alone.
+    - `bytes`: of an exported file, or else of the float32 weights and statistics.
+    - `parameters` and `macs` (multiply-accumulates): None for a file alone.
     """
 
     name: str
@@ -128,64 +104,9 @@ def _cost(model: Deployed, told: Sequence[Mapping[str, Any]]) -> Cost:
     )
 
 
-def deployments(path: Path) -> list[Deployed]:
-    """The models of a run folder (student, its export where there is one, teachers that were trained apart), or of an
-    `.onnx` file."""
-    if path.suffix == ".onnx":
-        model = deployed.EdgeModel.open(path)
-        return [Deployed(str(path), ONNX, path, (len(model.card["channels"]), model.card["window"]), None)]
-    if not (path / "data.json").is_file() or not (path / "best" / "model.json").is_file():
-        raise UserError(f"{path} is neither a finished run folder (with data.json and best/) nor an .onnx file")
-    card = checkpoint.read_json(path / "data.json")
-    shape, modality = (len(card["channels"]), int(card["window"])), card["modality"]
-    best = path / "best"
-    found = [Deployed(f"{path} {STUDENT}", TORCH, best, shape, best, modality=modality)]
-    export = path / "export" / "student.onnx"
-    if export.is_file() and find_spec("onnxruntime"):
-        found.append(Deployed(f"{path} {STUDENT}", ONNX, export, shape, best, modality=modality))
-    return found + [
-        Deployed(f"{path} {name}", TORCH, at / "best", shape, at / "best", modality=modality)
-        for name, at in _apart(path).items()
-    ]
-
-
-def _apart(run: Path) -> dict[str, Path]:
-    """The folders of teachers that were trained before, by name."""
-    shared = checkpoint.read_json(run / STAGES) if (run / STAGES).is_file() else {}
-    own = {at.parent.name: at.parent.name for at in sorted(run.glob("*/finished.json"))}
-    parts = checkpoint.read_json(run / "best" / "model.json").get("parts", [])
-    return {name: run / where for name, where in {**own, **shared}.items() if name not in parts}
-
-
-def untrained(
-    specs: Mapping[str, models.Model], tasks: Sequence[Task], shape: tuple[int, int], folder: Path, onnx: bool = True
-) -> list[Deployed]:
-    """Models of some specs with fresh weights, written into a folder (and exported): what a size costs needs no
-    training. `shape` is (M, L)."""
-    found = []
-    for name, spec in specs.items():
-        torch.manual_seed(0)
-        model, at = spec.build(tasks, shape).eval(), folder / name / "best"
-        checkpoint.save_tensors(at / f"{STUDENT}.safetensors", model.state_dict())
-        about = {"tasks": [vars(task) for task in tasks], "spec": dump(spec), "shape": list(shape)}
-        checkpoint.write_json(at / "model.json", about)
-        found.append(Deployed(name, TORCH, at, shape, at))
-        if onnx:
-            out = folder / name / "export" / "student.onnx"
-            edge.export_onnx(model, tasks, shape, _card(shape), out, Dense(torch.randn(4, *shape)))
-            found.append(Deployed(name, ONNX, out, shape, at))
-    return found
-
-
-def _card(shape: tuple[int, int]) -> dict[str, Any]:
-    channels = [f"channel {i}" for i in range(shape[0])]
-    return {"name": "none", "rate": 1.0, "unit": "", "channels": channels, "modality": MODALITY, "digest": "",
-            "recipe": "untrained"}  # fmt: skip
-
-
 def bench(paths: Sequence[Path], repeats: int, processes: int, console: "Console") -> list[Cost]:
-    """Measures the models of run folders and `.onnx` files, prints a table, and writes `bench.json` into each run
-    folder (`NAME.bench.json` beside a file)."""
+    """Measures the models of run folders, studies' folders and `.onnx` files, prints a table, and writes `bench.json`
+    into each folder (`NAME.bench.json` beside a file)."""
     if not paths:
         raise UserError("name at least one run folder or .onnx file, as: limbeck bench runs/a")
     by_path = {path: deployments(path) for path in dict.fromkeys(paths)}

@@ -49,8 +49,7 @@ class TorchModel:
 
     def __init__(self, module: nn.Module, tasks: Sequence[Task], card: Card) -> None:
         self.tasks, self.card = tuple(tasks), card
-        called = str(card["modality"])
-        self.module = Probabilities(copy.deepcopy(module).cpu(), tasks, RENAMED.get(called, called)).eval()
+        self.module = Probabilities(copy.deepcopy(module).cpu(), tasks, modality(card)).eval()
 
     def __call__(self, windows: Array) -> dict[str, Array]:
         with torch.inference_mode():
@@ -94,6 +93,12 @@ def opened(path: Path) -> TorchModel | EdgeModel:
         raise UserError(f"{path} is neither a run folder (it has no data.json) nor an .onnx file")
     module, tasks = models.load(path / "best")
     return TorchModel(module, tasks, json.loads((path / "data.json").read_text()))
+
+
+def modality(card: Card) -> str:
+    """What a model reads its windows by, as it is called today."""
+    called = str(card["modality"])
+    return RENAMED.get(called, called)
 
 
 def onnx_extra(module: str) -> Any:

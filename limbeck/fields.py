@@ -35,7 +35,7 @@ def lines(cls: type[Spec], spec: Spec | None = None, where: str = "") -> Iterato
     """(path, value in `spec` or by default, what it says) of every field, nested ones below the choice they belong
     to."""
     for name, field in cls.model_fields.items():
-        said = field.description or ""
+        said = " ".join((field.description or "").split())
         value = getattr(spec, name) if spec else "(needed)" if field.is_required() else field.default
         classes = choices(field.annotation)
         if isinstance(value, Spec):

@@ -110,8 +110,7 @@ class Study(Spec):
 
     def cells(self) -> list[Cell]:
         """Every cell. Raises `UserError` for an unknown field or value, for an axis without values, and for two axes
-        that set
-        one field."""
+        that set one field."""
         axes = self.axes()
         for axis in axes:
             if not axis.values:
@@ -190,6 +189,11 @@ def _narrowed(values: Mapping[str, Any], paths: dict[str, Any]) -> dict[str, Any
     own = {axis: paths.pop(axis) for axis in values.get("grid", {}) if axis in paths}
     if own:
         found["grid"] = {**values["grid"], **{axis: _values(given) for axis, given in own.items()}}
+    reference, axis = values.get("reference"), values.get("compare") or next(iter(values.get("grid", {})), VARIANT)
+    left = found.get("variants") if axis == VARIANT else found.get("grid", {}).get(axis)
+    if reference is not None and left is not None and label_of(reference) not in map(label_of, left):
+        raise UserError(f"--{axis} leaves out {label_of(reference)!r}, the study's reference; name it too, or write a "
+                        "study file that has another")  # fmt: skip
     return found
 
 

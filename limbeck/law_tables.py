@@ -9,7 +9,7 @@ from limbeck import checkpoint
 from limbeck.law_plot import plot
 from limbeck.laws import PARAMETERS, WITHIN, Curve, Fitted, curves, plain, unit
 from limbeck.measures import Measure
-from limbeck.tables import figures, page
+from limbeck.tables import figures, grid, page
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,20 +42,15 @@ def conclude(out: Path) -> list[str]:
 
 def print_laws(out: Path, console: "Console") -> None:
     """Prints what `table.md` has of the laws; nothing for a study without a size."""
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
     found = curves(out)
     if not found:
         return
     size = checkpoint.read_json(out / "study.json")["size"]
     for heading, members in _groups(found):
-        head, rows = _laws(members)
-        table = Table(*map(escape, head), box=box.SIMPLE_HEAD, padding=0)
-        for row in rows:
-            table.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
-        console.print(f"[bold]By {escape(size)}: {escape(heading)}[/]", table, sep="\n", highlight=False)
+        told = f"[bold]By {escape(size)}: {escape(heading)}[/]"
+        console.print(told, grid(*_laws(members)), sep="\n", highlight=False)
         for doubt in _doubts(members):
             console.print(doubt, highlight=False, markup=False)
     console.print(_note(found), highlight=False, markup=False)

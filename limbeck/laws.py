@@ -20,7 +20,7 @@ from limbeck.grid import VARIANT, in_words, label_of
 from limbeck.measures import Measure
 from limbeck.results import REPEATS, Result, Run, counts, results
 from limbeck.scaling import EXPONENTIAL, POWER, Fit, Law, better, fit
-from limbeck.sizes import Errors, measured
+from limbeck.sizes import Measured, measured
 from limbeck.statistics import Counts, Estimate, average
 
 PARAMETERS = "parameters"
@@ -40,7 +40,7 @@ class Fitted:
 class Curve:
     """The error of one method by size, `points` with their intervals.
 
-    `panel` is empty for what belongs to all; `untrained` are errors, by name, of what no method trained.
+    `panel` is empty for what belongs to all; `untrained` are mean errors, by name, of what no method trained.
     """
 
     group: str
@@ -72,25 +72,29 @@ def curves(out: Path) -> list[Curve]:
     if size is None:
         return []
     runs: dict[tuple[str, str, str, str], dict[float, dict[tuple[str, ...], Run]]] = {}
-    parameters: dict[tuple[str, float], int] = {}
-    untrained: dict[tuple[str, str], dict[str, float]] = {}
+    parameters: dict[tuple[str, str, str, float], int] = {}
+    untrained: dict[tuple[str, str], dict[str, dict[tuple[str, ...], Run]]] = {}
     for result in results(out):
         value, name = float(result.labels[size]), result.labels.get(compared(study), STUDENT)
         apart = (size, compared(study), study.get("panel"), *REPEATS)
         group = in_words({k: v for k, v in result.labels.items() if k not in apart})
         repeat = tuple(result.labels.get(k, "") for k in REPEATS)
-        parameters[name, value] = result.models[STUDENT].parameters or 0
+        where = panel(result, study)
+        parameters[group, name, where, value] = result.models[STUDENT].parameters or 0
         for model, _, task, scores in result.each("test"):
-            error = scores.value(scores.measures[0].key)
-            if model == STUDENT and error is not None:
-                one = runs.setdefault((group, task, name, panel(result, study)), {}).setdefault(value, {})
+            if scores.value(scores.measures[0].key) is None:
+                continue
+            if model == STUDENT:
+                one = runs.setdefault((group, task, name, where), {}).setdefault(value, {})
                 one[repeat] = Run(scores, True, result.leaky)
-            elif result.models[model].parameters is None and error is not None:
-                untrained.setdefault((group, task), {})[model] = error
-    return [
-        _curve(key, by_size, {v: parameters[key[2], v] for v in sorted(by_size)}, untrained.get(key[:2], {}), size)
-        for key, by_size in runs.items()
-    ]
+            elif result.models[model].parameters is None:
+                one = untrained.setdefault((group, task), {}).setdefault(model, {})
+                one[repeat] = Run(scores, False, result.leaky)
+    found = []
+    for (group, task, name, where), by_size in runs.items():
+        sizes = {value: parameters[group, name, where, value] for value in sorted(by_size)}
+        found.append(_curve((group, task, name, where), by_size, sizes, untrained.get((group, task), {}), size))
+    return found
 
 
 def compared(study: Mapping[str, Any]) -> str:
@@ -109,12 +113,12 @@ def panel(result: Result, study: Mapping[str, Any]) -> str:
 
 def _curve(
     key: tuple[str, str, str, str], by_size: Mapping[float, Mapping[tuple[str, ...], Run]],
-    parameters: Mapping[float, int], untrained: Mapping[str, float], size: str,
+    parameters: Mapping[float, int], untrained: Mapping[str, Mapping[tuple[str, ...], Run]], size: str,
 ) -> Curve:  # fmt: skip
     measure = next(run.scores.measures[0] for runs in by_size.values() for run in runs.values())
     told = {value: _errors(counts(by_size[value]), measure) for value in parameters}
     points = {value: average(each, measure.bounds) for value, each in told.items()}
-    flat = {name: 1 - value if measure.higher else value for name, value in untrained.items()}
+    flat = {name: average(_errors(counts(each), measure), measure.bounds).mean for name, each in untrained.items()}
     try:
         errors = measured(told)
     except UserError as error:
@@ -129,7 +133,7 @@ def _axes(size: str) -> list[tuple[str, Law]]:
     return [(size, EXPONENTIAL), (size, POWER), (PARAMETERS, POWER)]
 
 
-def _fit(errors: Errors, law: Law, along: str, parameters: Mapping[float, int]) -> Fit:
+def _fit(errors: Measured, law: Law, along: str, parameters: Mapping[float, int]) -> Fit:
     if along == PARAMETERS:
         errors = replace(errors, sizes=np.array([parameters[size] for size in errors.sizes.tolist()]))
     return fit(errors, law, WITHIN)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from limbeck import checkpoint, metrics
 from limbeck.compare import distinct, estimate
+from limbeck.errors import UserError
 from limbeck.finished import STUDENT, ClassScores, Model, Scores, ValueScores, load_scores
 from limbeck.grid import SEED, VARIANT, Labels, label_of
 from limbeck.measures import Measures
@@ -87,17 +89,34 @@ class Row:
 
 
 def results(out: Path) -> list[Result]:
-    """The finished cells of a study's folder, in the study's order."""
+    """The finished cells of a study's folder, in the study's order. Raises `UserError` where the recordings have
+    changed between them."""
     found = []
+    contents: dict[str, dict[str, list[str]]] = {}
     for cell, labels in checkpoint.read_json(out / "cells.json").items():
         at = out / "cells" / cell
         if not finished(at):
             continue
         about, card = checkpoint.read_json(at / "splits.json"), checkpoint.read_json(at / "data.json")
+        data = json.dumps(checkpoint.read_json(at / "recipe.json")["data"], sort_keys=True)
+        contents.setdefault(data, {}).setdefault(card["digest"], []).append(cell)
         labels = {"data": str(card["name"]), "split": str(about["split"]["kind"])} | labels
         labels["split"] += LEAKY if about["leaky"] else ""
         found.append(Result(cell, labels, about["leaky"], load_scores(at).models))
+    _unchanged(contents, out / "cells")
     return found
+
+
+def _unchanged(contents: Mapping[str, Mapping[str, Sequence[str]]], folder: Path) -> None:
+    """`contents`: by data spec, by digest of what was read by it, the cells."""
+    for digests in contents.values():
+        if len(digests) > 1:
+            told = [f"{len(cells)} (as {folder / cells[0]})" for cells in digests.values()]
+            raise UserError(
+                f"the recordings changed while the study was run, so its cells do not compare: {' and '.join(told)} "
+                "read other contents (data.digest). Delete the folders of those that are outdated, and give the same "
+                "command again"
+            )
 
 
 def write_csv(found: Sequence[Result], path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from limbeck.sizes import Errors
+from limbeck.sizes import Measured
 from limbeck.statistics import Estimate
 
 Array = np.ndarray[Any, Any]
@@ -82,7 +82,7 @@ class Fit:
         return fitted
 
 
-def fit(errors: Errors, law: Law, within: float = 0.05, draws: int = DRAWS, seed: int = 0) -> Fit:
+def fit(errors: Measured, law: Law, within: float = 0.05, draws: int = DRAWS, seed: int = 0) -> Fit:
     """The law that is closest to the means in squares, with b > 0, a >= 0 and c >= 0.
 
     Intervals and band are percentiles of fits to means that are drawn from Student's t distribution with the errors'
@@ -139,7 +139,7 @@ def _unshifted(parameters: Sequence[Array], along: Array) -> Array:
     return np.where(gain > 0, gain * np.exp(np.nan_to_num(b) * along[0]), 0.0)
 
 
-def _draws(errors: Errors, draws: int, seed: int) -> Array:
+def _draws(errors: Measured, draws: int, seed: int) -> Array:
     """Means `(draws, n)` as they might have been; an error is never below 0."""
     draw, n = np.random.default_rng(seed), len(errors.sizes)
     assert errors.covariance is not None
@@ -194,7 +194,7 @@ def _saturation(parameters: Sequence[Array], law: Law, along: Array, within: flo
     return law.sizes(along[0] + np.where(a > within * c, later, 0.0))
 
 
-def _aicc(errors: Errors, fitted: Array, k: int) -> float | None:
+def _aicc(errors: Measured, fitted: Array, k: int) -> float | None:
     """For k parameters, the variance among them."""
     m, squares = errors.each.size, float(((errors.each - fitted[:, None]) ** 2).sum())
     if m - k - 1 <= 0 or squares <= 0:
@@ -202,7 +202,7 @@ def _aicc(errors: Errors, fitted: Array, k: int) -> float | None:
     return m * float(np.log(squares / m)) + 2 * k + 2 * k * (k + 1) / (m - k - 1)
 
 
-def _refusal(errors: Errors, law: Law) -> str:
+def _refusal(errors: Measured, law: Law) -> str:
     """Why there can be no fit; empty where there can."""
     n = len(errors.sizes)
     if errors.sizes.min() <= 0:
@@ -216,7 +216,7 @@ def _refusal(errors: Errors, law: Law) -> str:
     return ""
 
 
-def _doubts(errors: Errors, along: Array, best: Sequence[Array], drawn: Sequence[Array]) -> list[str]:
+def _doubts(errors: Measured, along: Array, best: Sequence[Array], drawn: Sequence[Array]) -> list[str]:
     doubts = [] if errors.over else ["no interval: one seed and one subject"]
     aicc, constant = (
         _aicc(errors, _curve(best, along)[0], 4),

@@ -65,18 +65,21 @@ def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[st
     }
 
 
-def _models(run: Path, student: nn.Module) -> dict[str, nn.Module]:
-    """The student and its teachers: those that learnt beside it, and those that were trained before, in stages."""
+def stages(run: Path) -> dict[str, Path]:
+    """The folders of what was trained before the student, by name: the run's own, and what it shares with others."""
     parts = read_json(run / "best" / "model.json").get("parts", [])
     own = [path.parent for path in sorted(run.glob("*/finished.json")) if path.parent.name not in parts]
-    stages = {path.name: path for path in own}
-    if (run / STAGES).is_file():
-        stages |= {name: run / path for name, path in read_json(run / STAGES).items()}
+    shared = read_json(run / STAGES) if (run / STAGES).is_file() else {}
+    return {path.name: path for path in own} | {name: run / path for name, path in shared.items()}
+
+
+def _models(run: Path, student: nn.Module) -> dict[str, nn.Module]:
+    """The student and its teachers: those that learnt beside it, and those that were trained before, in stages."""
     learning = [path.stem for path in sorted((run / "best").glob("*.safetensors")) if path.stem != STUDENT]
     return {
         STUDENT: student,
         **{name: models.load(run / "best", name)[0] for name in learning},
-        **{name: models.load(path / "best")[0] for name, path in stages.items()},
+        **{name: models.load(path / "best")[0] for name, path in stages(run).items()},
     }
 
 
@@ -192,7 +195,9 @@ def _print_values(task: str, scores: Mapping[str, Mapping[str, Any]], console: C
     first, *others = values(next(iter(scores.values()))["unit"])
     grid = _grid(task, *scores)
     grid.add_row(first.head, *(_shown(first, s[first.key]) for s in scores.values()))
-    grid.add_row(OVER, *(_span(first, s) for s in scores.values()))
+    spans = [_span(first, s) for s in scores.values()]
+    if any(spans):
+        grid.add_row(OVER, *spans)
     for m in (*others, *SURE):
         if any(s.get(m.key) is not None for s in scores.values()):
             grid.add_row(m.name, *(_shown(m, s.get(m.key)) for s in scores.values()))

@@ -1,19 +1,19 @@
 """Errors measured at several sizes of a model, and how sure they are together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from limbeck.errors import UserError
-from limbeck.statistics import Counts
+from limbeck.statistics import Counts, drawn
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Errors:
+class Measured:
     """What was measured at each of n sizes, over the R seeds that all sizes have.
 
     `means` (n,) are over windows of all seeds, `each` (n, R) of one seed; `covariance` (n, n) is that of the means were
@@ -28,7 +28,7 @@ class Errors:
     over: str
 
 
-def measured(by_size: Mapping[float, Counts], draws: int = 4000, seed: int = 0) -> Errors:
+def measured(by_size: Mapping[float, Counts], draws: int = 4000, seed: int = 0) -> Measured:
     """The errors by size, each from windows and mean error by seed and subject.
 
     Seeds and subjects are drawn again together, the same for every size, all but one of each: see `statistics.paired`.
@@ -48,28 +48,15 @@ def measured(by_size: Mapping[float, Counts], draws: int = 4000, seed: int = 0) 
     freedom = {"seeds": len(seeds) - 1, "subjects": len(names) - 1}
     over = [name for name, count in freedom.items() if count]
     if not over:
-        return Errors(np.array(sizes), means, each, None, 0.0, "")
+        return Measured(np.array(sizes), means, each, None, 0.0, "")
     draw = np.random.default_rng(seed)
-    weights = {"seeds": _drawn(len(seeds), draws, draw), "subjects": _drawn(len(names), draws, draw)}
+    weights = {"seeds": drawn(len(seeds), draws, draw), "subjects": drawn(len(names), draws, draw)}
     still = {name: np.ones_like(w) for name, w in weights.items()}
     covariance = _covariance(sums, windows, **weights)
     alone = {name: float(np.trace(_covariance(sums, windows, **{**still, name: weights[name]}))) for name in over}
     total = sum(v**2 / freedom[name] for name, v in alone.items())
     free = sum(alone.values()) ** 2 / total if total else float(min(freedom[name] for name in over))
-    return Errors(np.array(sizes), means, each, covariance, free, " and ".join(over))
-
-
-def values(by_size: Mapping[float, Sequence[float]]) -> Errors:
-    """The errors of several repeats at each size, the first of one size paired with the first of another."""
-    return measured({size: {i: {"": (1, v)} for i, v in enumerate(errors)} for size, errors in by_size.items()})
-
-
-def _drawn(count: int, draws: int, draw: np.random.Generator) -> Array:
-    """How often each of `count` is in each draw, `(draws, count)`: all but one are drawn, so the variance is
-    unbiased."""
-    if count == 1:
-        return np.ones((draws, 1))
-    return draw.multinomial(count - 1, [1 / count] * count, size=draws).astype(float)
+    return Measured(np.array(sizes), means, each, covariance, free, " and ".join(over))
 
 
 def _covariance(sums: Array, windows: Array, seeds: Array, subjects: Array) -> Array:

@@ -78,14 +78,14 @@ def paired(one: Counts, two: Counts, draws: int = 10_000, seed: int = 0, higher:
     sums = [*_sums(one, two, seeds, subjects), *_sums(two, one, seeds, subjects)]
     whole = _difference(sums, np.ones((1, len(seeds))), np.ones((1, len(subjects))))
     mean, draw = float(whole[0]), np.random.default_rng(seed)
-    drawn = {"subjects": _drawn(len(subjects), draws, draw), "seeds": _drawn(len(seeds), draws, draw)}
+    weights = {"subjects": drawn(len(subjects), draws, draw), "seeds": drawn(len(seeds), draws, draw)}
     freedom = {"subjects": len(subjects) - 1, "seeds": len(seeds) - 1}
     over = [name for name, count in freedom.items() if count]
     if not over:
         return Difference(mean, higher=higher)
-    still = {name: np.ones_like(weights) for name, weights in drawn.items()}
-    alone = {n: float(np.nanvar(_difference(sums, **_named({**still, n: drawn[n]})))) for n in over}
-    both = float(np.nanstd(_difference(sums, **_named(drawn))))
+    still = {name: np.ones_like(each) for name, each in weights.items()}
+    alone = {n: float(np.nanvar(_difference(sums, **_named({**still, n: weights[n]})))) for n in over}
+    both = float(np.nanstd(_difference(sums, **_named(weights))))
     half = _t(alone, freedom) * both
     return Difference(mean, mean - half, mean + half, " and ".join(over), higher)
 
@@ -97,15 +97,16 @@ def _sums(one: Counts, two: Counts, seeds: Sequence[Hashable], subjects: Sequenc
     return windows * np.array([[mean for _, mean in row] for row in pairs]), windows
 
 
-def _drawn(count: int, draws: int, draw: np.random.Generator) -> Array:
-    """How often each of `count` is in each draw, `(draws, count)`."""
+def drawn(count: int, draws: int, draw: np.random.Generator) -> Array:
+    """How often each of `count` is in each draw, `(draws, count)`: all but one are drawn, so the variance is
+    unbiased."""
     if count == 1:
         return np.ones((draws, 1))
     return draw.multinomial(count - 1, [1 / count] * count, size=draws).astype(float)
 
 
-def _named(drawn: Mapping[str, Array]) -> dict[str, Array]:
-    return {"by_seed": drawn["seeds"], "by_subject": drawn["subjects"]}
+def _named(weights: Mapping[str, Array]) -> dict[str, Array]:
+    return {"by_seed": weights["seeds"], "by_subject": weights["subjects"]}
 
 
 def _difference(sums: Sequence[Array], by_seed: Array, by_subject: Array) -> Array:

@@ -152,7 +152,8 @@ def run_study(
     May be killed and started again at any time, and run from several terminals at once: they share the work.
     `observers` watch the training, which they can only with one worker; `console` shows the progress over cells. With
     more workers, a script must call this under `if __name__ == "__main__":`. Raises `UserError` where the folder holds
-    another study, and `Interrupted` when told to stop (by Ctrl-C or SIGTERM), after all is saved.
+    another study or cells of other recordings, and `Interrupted` when told to stop (by Ctrl-C or SIGTERM), after all
+    is saved.
     """
     if workers < 1:
         raise UserError(f"workers must be 1 or more, not {workers}")
@@ -160,6 +161,7 @@ def run_study(
         raise UserError("observers watch the training of one process; use workers=1, or none of them")
     cells = study.cells()
     claim(study, cells, out)
+    results(out)  # what does not belong together is refused before anything is trained
     places = {cell.name: out / "cells" / cell.name for cell in cells}
     left = [cell for cell in cells if not finished(places[cell.name])]
     board = Board(study.name, len(cells), len(cells) - len(left), workers, console)

@@ -15,6 +15,7 @@ from limbeck.workers import failure, finished
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 INTERVALS = (
     "Intervals are 95 %, widened by Student's t: of an {main} over seeds and subjects (bootstrap), of {other} over "
@@ -25,20 +26,28 @@ INTERVALS = (
 
 def print_table(rows: Sequence[Row], console: "Console") -> None:
     """Prints a table for each task, data set, split and whatever else is not compared."""
+    from rich.markup import escape
+
+    for heading, said, members in _groups(rows):
+        longest = max(len(word) for row in members for word in _cells(row)[0].split())
+        table = grid(_head(members), map(_cells, members), min(longest, 24))
+        console.print(f"[bold]{escape(heading)}[/]", table, escape(said), sep="\n", highlight=False)
+    for line in _notes(rows):
+        console.print(line, highlight=False)
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]], least: int | None = None) -> "Table":
+    """A table for the terminal, whose first column is at `least` so many letters wide."""
     from rich import box
     from rich.markup import escape
     from rich.table import Column, Table
 
-    for heading, said, members in _groups(rows):
-        longest = max(len(word) for row in members for word in _cells(row)[0].split())
-        first, *others = [escape(h) for h in _head(members)]
-        table = Table(Column(first, min_width=min(longest, 24)), *others, box=box.SIMPLE_HEAD, padding=0)
-        for row in members:
-            # Two short lines a cell keep a number in one piece on 80 columns.
-            table.add_row(*(escape(cell.replace(" [", "\n[")) for cell in _cells(row)))
-        console.print(f"[bold]{escape(heading)}[/]", table, escape(said), sep="\n", highlight=False)
-    for line in _notes(rows):
-        console.print(line, highlight=False)
+    first, *others = map(escape, head)
+    table = Table(Column(first, min_width=least), *others, box=box.SIMPLE_HEAD, padding=0)
+    for row in rows:
+        # Two short lines a cell keep a number in one piece on 80 columns.
+        table.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
+    return table
 
 
 def markdown(out: Path, rows: Sequence[Row]) -> str:

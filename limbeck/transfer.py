@@ -4,11 +4,13 @@
 
 A study asks for it by `across`, its axis of data sets: `"variants": {"spc": {"data": "ieee-spc", "data.root": DIR},
 "wild": {"data": "wildppg", "data.root": DIR}}, "across": "variant"`. To test on a set nothing is trained on it. What
-each run said of another set is kept as `transfer/CELL-on-SET.json`, and `transfer.json` holds the matrix.
+each run said of another set is kept as `transfer/CELL-on-SET.json`, with the hashes of its student's weights and the
+digest of what it was tested on, and is made again where these are others; `transfer.json` holds the matrix.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from limbeck.measures import Measure
 from limbeck.results import REPEATS, Run, counts, results
 from limbeck.scoring import evaluate
 from limbeck.statistics import Difference, Estimate, average, paired
-from limbeck.tables import figures, page
+from limbeck.tables import figures, grid, page
 from limbeck.workers import finished
 
 if TYPE_CHECKING:
@@ -61,29 +63,55 @@ class Matrix:
 
 
 def examine(study: Study, out: Path, say: Callable[[str], None]) -> None:
-    """Tests each finished run on the sets of the runs that differ from it in the set alone, where that is not done."""
-    for cell, other in _pairs(study):
-        at = out / FOLDER / f"{cell.name}-on-{digest(dump(other.recipe.data))}.json"
-        done = at.is_file() and not checkpoint.read_json(at).get("error")
-        if done or not finished(out / "cells" / cell.name):
-            continue
-        on = other.labels[str(study.across)]
+    """Tests each finished run on the sets of the runs that differ from it in the set alone, where that is not done.
+
+    What is outdated goes first, so that no table has it should this be cut.
+    """
+    left = [(cell, other, at) for cell, other, at in _pairs(study, out) if not _done(cell, other, at, out)]
+    for *_, at in left:
+        at.unlink(missing_ok=True)
+    for cell, other, at in left:
+        run, on = out / "cells" / cell.name, other.labels[str(study.across)]
         say(f"{in_words(cell.labels)}: tested on {on}")
-        told: dict[str, Any] = {"cell": cell.name, "on": on}
+        told: dict[str, Any] = {"cell": cell.name, "on": on, "weights": _weights(run)}
         try:
-            told |= evaluate(out / "cells" / cell.name, {"data": dump(other.recipe.data)})
+            told["digest"] = other.recipe.data.digest()
+            own = out / "cells" / other.name
+            if finished(own) and checkpoint.read_json(own / "data.json")["digest"] != told["digest"]:
+                raise UserError(f"the recordings have changed since {own} read them; delete that to train again")
+            told |= evaluate(run, {"data": dump(other.recipe.data)})
         except UserError as error:
             told["error"] = str(error)
         checkpoint.write_json(at, told)
 
 
-def _pairs(study: Study) -> Iterator[tuple[Cell, Cell]]:
-    """A cell, and another that differs from it in the data set alone."""
+def _done(cell: Cell, other: Cell, at: Path, out: Path) -> bool:
+    """Whether a file holds what these weights say of these recordings, or of some that are not there any more."""
+    told = checkpoint.read_json(at) if at.is_file() else {"error": "not tested"}
+    if "error" in told or told.get("weights") != _weights(out / "cells" / cell.name):
+        return False
+    try:
+        return bool(told.get("digest") == other.recipe.data.digest())
+    except UserError:
+        return True  # what cannot be tested again is kept
+
+
+def _weights(run: Path) -> list[str]:
+    """The hash of the student's weights; of a network a task, of each."""
+    parts = checkpoint.read_json(run / "best" / "model.json").get("parts")
+    return [checkpoint.sha256(run / part / "best" / f"{STUDENT}.safetensors") for part in parts or ["."]]
+
+
+def _pairs(study: Study, out: Path) -> Iterator[tuple[Cell, Cell, Path]]:
+    """A finished cell, another that differs from it in the data set alone, and the file for what the one says of the
+    other's data."""
     by_rest: dict[str, list[Cell]] = {}
     for cell in study.cells() if study.across else []:
         by_rest.setdefault(in_words(_without(cell.labels, str(study.across))), []).append(cell)
     for alike in by_rest.values():
-        yield from ((one, two) for one in alike for two in alike if one is not two)
+        for one, two in permutations(alike, 2):
+            if finished(out / "cells" / one.name):
+                yield one, two, out / FOLDER / f"{one.name}-on-{digest(dump(two.recipe.data))}.json"
 
 
 def _without(labels: Labels, *names: str) -> Labels:
@@ -135,11 +163,24 @@ def _matrix(group: str, task: str, places: Mapping[Place, Runs], refused: Mappin
     gaps = {}
     for (row, column), runs in told.items():
         own = told.get((column, column))
-        gap = own and row != column and paired(counts(runs), counts(own), higher=measure.higher)
+        gap = own and row != column and _gained(runs, own, measure)
         if gap:
             gaps[row, column] = gap
     sets = tuple(dict.fromkeys(column for _, column in places))
     return Matrix(group, task, measure, sets, scores, gaps, refused)
+
+
+def _gained(runs: Runs, own: Runs, measure: Measure) -> Difference | None:
+    """The difference of two on the subjects that test `own`: each fold against its own, before folds become one."""
+    both = [key for key in runs if key in own]
+    one, two = ({k: _on(a[k], b[k]) for k in both} for a, b in ((runs, own), (own, runs)))
+    return paired(counts(one), counts(two), higher=measure.higher)
+
+
+def _on(run: Run, other: Run) -> Run:
+    """A run's scores with those subjects alone that another was tested on too."""
+    both = {name: stats for name, stats in run.scores.subjects.items() if name in other.scores.counts}
+    return replace(run, scores=run.scores.model_copy(update={"subjects": both}))
 
 
 def conclude(out: Path) -> list[str]:
@@ -158,18 +199,13 @@ def conclude(out: Path) -> list[str]:
 
 def print_transfer(out: Path, console: "Console") -> None:
     """Prints what `table.md` has of it; nothing for a study of one data set."""
-    from rich import box
     from rich.markup import escape
-    from rich.table import Table
 
     found = matrices(out)
     for matrix in found:
         console.print(f"[bold]Across data sets: {escape(matrix.task)}[/] {escape(matrix.group)}", highlight=False)
         for head, rows in _tables(matrix):
-            table = Table(*map(escape, head), box=box.SIMPLE_HEAD, padding=0)
-            for row in rows:
-                table.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
-            console.print(table, highlight=False)
+            console.print(grid(head, rows), highlight=False)
     if found:
         console.print(_note(found), highlight=False, markup=False)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from limbeck import process
+from limbeck.sizes import Measured, measured
 
 PARAMETERS = {1: 16_692, 2: 27_124, 3: 37_556, 4: 47_988, 6: 126_196, 8: 208_884, 10: 508_660}
 BLOCKS = (1, 2, 4, 6, 8, 10)
@@ -18,6 +19,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 }
 GAIN = {"scratch": 0.0, "soft": 0.5, "dkd": 1.0}
 SUBJECTS = ("1", "2", "3", "4")
+
+
+def values(by_size: Mapping[float, Sequence[float]]) -> Measured:
+    """The errors of several repeats at each size, the first of one size paired with the first of another."""
+    return measured({size: {i: {"": (1, v)} for i, v in enumerate(errors)} for size, errors in by_size.items()})
 
 
 def scores(error: float, draw: np.random.Generator, subjects: Sequence[str] = SUBJECTS) -> dict[str, Any]:
@@ -48,7 +54,8 @@ def write_cell(at: Path, error: float, seed: int, parameters: int, data: str = "
     }
     at.mkdir(parents=True)
     for name, value in {
-        "scores.json": {"selected": {}, "models": models, "agreement": {}}, "data.json": {"name": data},
+        "scores.json": {"selected": {}, "models": models, "agreement": {}},
+        "data.json": {"name": data, "digest": data}, "recipe.json": {"kind": "ppg-heart-rate", "data": {"kind": data}},
         "splits.json": {"split": {"kind": "subject"}, "leaky": False, "audit": {}},
     }.items():  # fmt: skip
         (at / name).write_text(json.dumps(value))

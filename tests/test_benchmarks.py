@@ -76,5 +76,6 @@ def test_a_sweeps_run_is_that_with_its_teacher_alive(capsys: pytest.CaptureFixtu
 
     sweep.main(quick=True, rounds=2)
     told = capsys.readouterr().out
-    assert "1 block from 2, 34 windows, a run of 12 steps" in told
+    assert "1 block from 2, 34 windows, a run of 2 steps" in told
+    assert "a run of 60 epochs" in told
     assert all(name in told for name in (*sweep.TAUGHT, sweep.ALIVE))

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from limbeck import checkpoint
-from limbeck.cost import TORCH, Cost, Deployed, bench, costs, deployments, print_costs, shares, untrained
+from limbeck.cost import Cost, bench, costs, print_costs, shares
+from limbeck.deployments import TORCH, Deployed, deployments, untrained
 from limbeck.errors import UserError
 from limbeck.models import ResNet1D
 from tests.conftest import TASKS

@@ -20,12 +20,12 @@ FLOORS = """
 7  recipe deployed report doctor data.parts
 8  data.folder data.own_pulse
 9  recipes.smooth_distill recipes.ppg_heart_rate edge predict gauge
-10 recipes.__init__ cost
+10 recipes.__init__
 11 __init__ demo fields grid scoring
 12 board workers
 13 results
-14 tables laws
-15 law_plot transfer
+14 tables laws deployments
+15 law_plot transfer cost
 16 law_tables
 17 study
 18 cli

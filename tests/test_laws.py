@@ -10,9 +10,9 @@ from limbeck.errors import UserError
 from limbeck.grid import Study
 from limbeck.laws import Curve, curves, plain, unit
 from limbeck.measures import ACCURACY
+from limbeck.results import summarise
 from limbeck.scaling import EXPONENTIAL, POWER, fit
-from limbeck.sizes import values
-from tests.fake_studies import BLOCKS, PARAMETERS, cells, scaling_study
+from tests.fake_studies import BLOCKS, PARAMETERS, cells, scaling_study, scores, values, write_cell
 from tests.toy_recipe import Toy
 
 
@@ -66,6 +66,34 @@ def test_a_curve_is_plain_json(found: list[Curve]) -> None:
     assert told["fits"][0]["law"] == {"name": "exponential", "formula": "a exp(-b N) + c"}
     assert told["better"] is None or told["better"]["law"] == "exponential"
     assert len(told["fits"][0]["band"]) == 61
+
+
+def test_what_no_method_trained_has_the_mean_of_all_repeats(tmp_path: Path) -> None:
+    out = scaling_study(tmp_path, blocks=(1, 2), seeds=(0, 1, 2))
+    for name, labels, *_ in cells((1, 2), (0, 1, 2)):
+        path = out / "cells" / name / "scores.json"
+        told = json.loads(path.read_text())
+        error = 10.0 + 2 * int(labels["seed"])
+        told["models"]["peaks"]["parts"]["test"]["heart rate"] = scores(error, np.random.default_rng(0))
+        path.write_text(json.dumps(told))
+    row = next(row for row in summarise(out) if row.key.model == "peaks")
+    for curve in curves(out):
+        assert curve.untrained["peaks"] == pytest.approx(row.scores["mae"].mean)
+        assert curve.untrained["peaks"] == pytest.approx(12.0, abs=0.5)
+
+
+def test_the_parameters_of_a_curve_are_those_of_its_own_group(tmp_path: Path) -> None:
+    out = scaling_study(tmp_path, blocks=(1, 2), seeds=(0,))
+    labels = json.loads((out / "cells.json").read_text())
+    for name in list(labels):
+        labels[f"wide-{name}"] = labels[name] | {"student.width": "64"}
+        labels[name]["student.width"] = "32"
+        blocks = int(labels[name]["student.blocks"])
+        write_cell(out / "cells" / f"wide-{name}", 9.0, blocks, 4 * PARAMETERS[blocks])
+    (out / "cells.json").write_text(json.dumps(labels))
+    for curve in curves(out):
+        times = 4 if "student.width 64" in curve.group else 1
+        assert curve.parameters == {n: times * PARAMETERS[n] for n in (1, 2)}
 
 
 def test_a_study_in_the_making_is_fitted_where_it_can_be(tmp_path: Path) -> None:

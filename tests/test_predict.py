@@ -374,3 +374,9 @@ def test_a_run_folder_and_its_export_read_a_raw_pulse_wave_alike(tmp_path: Path,
         assert [a["value"] for a in answers] == pytest.approx(expected.value, abs=0.02)
         assert [a["low"] for a in answers] == pytest.approx(expected.low, abs=0.02)
         assert {a["unit"] for a in answers} == {"bpm"}
+
+
+def test_windows_that_are_a_read_only_view_are_copied_before_torch_warns_of_them() -> None:
+    views = np.lib.stride_tricks.sliding_window_view(np.zeros((400, 1), np.float32), 200, axis=0)[::200]
+    assert not views.flags.writeable
+    assert deployed._checked(views, {"channels": ["ppg"], "window": 200, "rate": 25.0}).flags.writeable

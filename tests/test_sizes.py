@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from limbeck.errors import UserError
-from limbeck.sizes import measured, values
+from limbeck.sizes import measured
+from tests.fake_studies import values
 
 
 def test_the_means_are_over_windows_and_the_covariance_that_of_seeds() -> None:

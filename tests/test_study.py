@@ -23,6 +23,7 @@ from limbeck.errors import Interrupted, UserError
 from limbeck.grid import Study, define, plain, read_study
 from limbeck.observers import Observer
 from limbeck.study import NAMED, find, run_named, run_study, summarise
+from tests.fake_studies import scaling_study
 from tests.toy_recipe import Toy
 
 REPOSITORY = Path(__file__).parent.parent
@@ -409,6 +410,47 @@ def test_trees_differ_where_the_data_do_and_stand_once_where_they_do_not(tmp_pat
                 variants={"one": {"split.folds": 3}, "two": {"split.folds": 4}}, compare="variant")  # fmt: skip
     run_study(made, tmp_path / "b")
     assert [row.key.name for row in summarise(tmp_path / "b") if row.key.model == "trees"] == ["one", "two"]
+
+
+def test_cells_that_read_other_contents_of_the_same_recordings_are_not_put_into_one_table(tmp_path: Path) -> None:
+    out = scaling_study(tmp_path, blocks=(1, 2), seeds=(0,))
+    assert summarise(out)
+    path = out / "cells" / "cell-0-scratch-2" / "data.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"digest": "other"}))
+    with pytest.raises(UserError, match="the recordings changed while the study was run") as error:
+        summarise(out)
+    assert f"9 (as {out / 'cells' / 'cell-0-scratch-1'}) and 1 (as {path.parent})" in str(error.value)
+    recipe = path.parent / "recipe.json"
+    recipe.write_text(json.dumps({"kind": "ppg-heart-rate", "data": {"kind": "another"}}))
+    assert summarise(out), "another spec of the data is a variant, and its label tells so"
+
+
+def test_a_study_of_changed_recordings_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    run_study(toys(seeds=[0]), tmp_path)
+    path = next(tmp_path.glob("cells/*/data.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"digest": "older"}))
+    before = ran(tmp_path)
+    with pytest.raises(UserError, match="the recordings changed while the study was run"):
+        run_study(toys(seeds=[0]), tmp_path)
+    assert ran(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "paths", "said"),
+    [
+        ({"compare": "variant", "reference": "a"}, {"variant": "b"}, "--variant leaves out 'a', the study's reference"),
+        ({"compare": "lam", "reference": 0.1}, {"lam": "0.2,0.3"}, "--lam leaves out '0.1', the study's reference"),
+        ({"reference": 0.1}, {"lam": "0.2,0.3"}, "--lam leaves out '0.1', the study's reference"),
+    ],
+)
+def test_narrowing_that_leaves_out_the_reference_names_it(
+    more: dict[str, Any], paths: dict[str, str], said: str
+) -> None:
+    values = {"recipe": "toy", "grid": {"lam": [0.1, 0.2, 0.3]}, "variants": {"a": {}, "b": {"method": "good"}}, **more}
+    with pytest.raises(UserError) as error:
+        define(values, "mine", paths)
+    assert said in str(error.value)
+    assert define(values, "mine", {"variant": "a", "lam": "0.1,0.2"}).cells()
 
 
 def test_what_a_study_varies_can_be_narrowed_on_the_command_line() -> None:

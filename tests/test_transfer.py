@@ -1,5 +1,8 @@
+import hashlib
 import json
+import shutil
 from io import StringIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +153,70 @@ def test_what_is_lost_is_told_on_the_same_subjects(tmp_path: Path) -> None:
     page = "\n".join(conclude(tmp_path))
     assert "| MAE bpm | A | B |" in page
     assert "] worse |" in page
+
+
+def test_folds_are_held_against_each_other_on_the_people_that_test_each(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text(json.dumps({"across": "variant"}))
+    people, labels = {"A": ("1", "2", "3", "4"), "B": ("5", "6", "7", "8")}, {}
+    (tmp_path / "transfer").mkdir()
+    for trained, tested, seed, fold in product("AB", "AB", range(2), range(2)):
+        cell = f"cell-{trained}-{seed}-{fold}"
+        labels[cell] = {"seed": str(seed), "variant": trained, "split.fold": str(fold)}
+        draw = np.random.default_rng(seed)
+        if trained == tested:
+            folds = people[trained][2 * fold : 2 * fold + 2]
+            write_cell(tmp_path / "cells" / cell, 5.0, seed, 100, data=trained, subjects=folds)
+        else:
+            # Each fold's model is 3 bpm worse, and fold 1's is far off on whom fold 0 tests, which tells nothing.
+            told = scores(8.0, draw, people[tested])
+            for subject in people[tested][:2] if fold else ():
+                told["subjects"][subject]["mae"] += 50
+            answer = {"cell": cell, "on": tested, "models": {"student": {"heart rate": told}}}
+            (tmp_path / "transfer" / f"{cell}-on-{tested}.json").write_text(json.dumps(answer))
+    (tmp_path / "cells.json").write_text(json.dumps(labels))
+    [matrix] = matrices(tmp_path)
+    for places in (("A", "B"), ("B", "A")):
+        gap = matrix.gaps[places]
+        assert (gap.mean, gap.verdict, gap.over) == (pytest.approx(3.0, abs=0.3), "worse", "subjects and seeds")
+    assert ("peaks", "A") in matrix.gaps
+
+
+def test_an_answer_of_other_weights_or_recordings_is_made_again(out: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    answers = sorted((copy / "transfer").glob("*.json"))
+    said: list[str] = []
+    examine(across(), copy, said.append)
+    assert said == []
+    for field in ("weights", "digest"):
+        before = {path: path.read_bytes() for path in answers}
+        told = json.loads(answers[0].read_text())
+        answers[0].write_text(json.dumps({**told, field: "other", "models": {}}))
+        said.clear()
+        examine(across(), copy, said.append)
+        assert len(said) == 1, field
+        assert {path: path.read_bytes() for path in answers} == before
+    told = json.loads(answers[0].read_text())
+    weights = copy / "cells" / told["cell"] / "best" / "student.safetensors"
+    assert told["weights"] == [hashlib.sha256(weights.read_bytes()).hexdigest()]
+    one, other = (copy / "cells" / json.loads(path.read_text())["cell"] for path in answers)
+    assert told["digest"] == json.loads((other / "data.json").read_text())["digest"]
+    assert one != other
+
+
+def test_a_set_that_has_changed_since_its_own_runs_is_not_tested_on(out: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    first, second = (json.loads(path.read_text()) for path in sorted((copy / "transfer").glob("*.json")))
+    card = copy / "cells" / second["cell"] / "data.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"digest": "older"}))
+    for path in (copy / "transfer").glob("*.json"):
+        path.unlink()
+    examine(across(), copy, lambda line: None)
+    [matrix] = matrices(copy)
+    [why] = matrix.refused.values()
+    assert f"the recordings have changed since {card.parent} read them" in why
+    assert first["cell"] in json.loads((copy / "cells.json").read_text())
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ class Toy(Recipe):
         """All that a study reads."""
         leaky = self.split.kind == "random-window"
         checkpoint.write_json(at / "splits.json", {"split": dump(self.split), "leaky": leaky, "audit": {}})
-        checkpoint.write_json(at / "data.json", {"name": "toys"})
+        checkpoint.write_json(at / "data.json", {"name": "toys", "digest": "toys"})
+        checkpoint.write_json(at / "recipe.json", dump(self))
         subjects = range(SUBJECTS)
         if self.split.kind == "kfold":
             subjects = range(self.split.fold, SUBJECTS, self.split.folds)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from limbeck.data.recordings import Reading, Recording, SensorData, counted
+from limbeck.data.recordings import Findings, Reading, Recording, SensorData, counted
 from limbeck.data.source import Table
 from limbeck.data.split import BySubject, Splitting
 from limbeck.errors import UserError
@@ -29,20 +29,19 @@ def check(spec: SensorData) -> dict[str, Any]:
     nothing amiss. After an error some are absent.
     """
     report: dict[str, Any] = {"name": spec.kind, "errors": [], "warnings": [], "facts": []}
+    found = Findings()
     try:
         report["files"] = {str(f): f.stat().st_size for f in spec.files()}
         reading = spec.read()
         report |= {"subjects": _subjects(reading), "sessions": _sessions(reading)}
-        report["findings"] = _findings(reading.findings.counts, reading.findings.first)
+        found = reading.findings
         _signals(reading, report)
         table = spec.cut(reading)
     except UserError as error:
         report["errors"].append(str(error))
+        _tell(found, report)
         return report
-    report["findings"] = _findings(table.card["findings"], table.card["findings_first"])
-    for what, v in report["findings"].items():
-        severe = "facts" if what in table.card["facts"] else "warnings"
-        report[severe].append(f"{v['count']} {what} (first: {v['first']})")
+    _tell(Findings(table.card["findings"], table.card["findings_first"], table.card["facts"]), report)
     report["windows"] = len(table)
     report["warnings"] += [f"{n} {why}, left out" for why, n in table.card["dropped"].items()]
     _splits(table, report)
@@ -74,6 +73,12 @@ def describe(spec: SensorData, split: Splitting | None = None) -> dict[str, Any]
         subjects = sorted(set(part.meta["subject"].tolist()), key=lambda s: (len(s), s))
         report["parts"][name] = {"windows": len(part), "subjects": subjects, "tasks": labels}
     return report | {"leaky": made.leaky}
+
+
+def _tell(found: Findings, report: dict[str, Any]) -> None:
+    report["findings"] = _findings(found.counts, found.first)
+    for what, count in found.counts.items():
+        report["facts" if what in found.facts else "warnings"].append(f"{count} {what} (first: {found.first[what]})")
 
 
 def _findings(counts: Mapping[str, int], first: Mapping[str, str]) -> dict[str, dict[str, Any]]:

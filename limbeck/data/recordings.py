@@ -71,6 +71,12 @@ class Findings:
     facts: list[str] = field(default_factory=list)
     """What of it is only to be known: a choice that was made, not something amiss."""
 
+    @property
+    def told(self) -> str:
+        """What was odd, behind a colon; empty where nothing was."""
+        odd = [f"{n} {what} (first: {self.first[what]})" for what, n in self.counts.items() if what not in self.facts]
+        return f": {'; '.join(odd)}" if odd else ""
+
     def note(self, what: str, where: str, count: int = 1) -> None:
         """Counts a fact, as `add` does an oddity."""
         self.add(what, where, count)
@@ -145,8 +151,7 @@ def windowed(reading: Reading, how: Windowing, name: str) -> Table:
     findings = deepcopy(reading.findings)
     parts = [p for r in reading.recordings for p in _even(r, rate, how.tolerance, findings)]
     if not parts:
-        odd = "; ".join(f"{n} {what} (first: {findings.first[what]})" for what, n in findings.counts.items())
-        raise UserError(f"{name}: no usable recording in the files" + (f": {odd}" if odd else ""))
+        raise UserError(f"{name}: no usable recording in the files{findings.told}")
     signal = np.concatenate([p.signal for p in parts])
     labels = {t.name: np.concatenate([_labels(p, t) for p in parts]) for t in reading.tasks}
     lengths = np.array([len(p.signal) for p in parts])
@@ -158,7 +163,8 @@ def windowed(reading: Reading, how: Windowing, name: str) -> Table:
         dropped["windows without a label"] = int((~some).sum())
         starts, targets = starts[some.numpy()], {k: v[some] for k, v in targets.items()}
     if not len(starts):
-        raise UserError(f"{name}: no window has a label; all {dropped['windows without a label']} windows were dropped")
+        count = dropped["windows without a label"]
+        raise UserError(f"{name}: no window has a label; all {count} windows were dropped{findings.told}")
     owner = np.searchsorted(begins, starts + (how.length - 1 if how.borders == "cross" else 0), side="right") - 1
     meta = {
         "subject": np.array([p.subject for p in parts])[owner],

@@ -33,12 +33,13 @@ from limbeck.data.split import Split
 from limbeck.data.wildppg import WildPPG
 from limbeck.distiller import Distiller
 from limbeck.models import MLP, MultiTask, PPGResNet
-from limbeck.models.heads import SHARED
+from limbeck.models.heads import SHARED, Model
 from limbeck.objective import STUDENT, Objective, Scene, Term
 from limbeck.plan import Adam, Plan
 from limbeck.recipe import Classical, Models, Place, Recipe
+from limbeck.run import Run
 from limbeck.tasks import Task
-from limbeck.teachers import Frozen, Teacher
+from limbeck.teachers import Frozen
 from limbeck.terms import Decoupled, Feature, Hard, Kind, Soft, kd, supervised
 
 TEACHER = "teacher"
@@ -56,7 +57,7 @@ class PPGHeartRate(Recipe):
     strategy: Literal["scratch", "hard", "soft", "dkd", "feature"] = "dkd"
     """What the student learns from the teacher; scratch: nothing, and there is none."""
     labels: float = Field(1.0, ge=0)
-    """Weight of the labels; at 0 the student learns from the teacher alone."""
+    """Weight of the labels; at 0 the student learns from the teacher alone. From scratch there is nothing else."""
     alpha: float = Field(1.0, ge=0)
     """Weight in dkd of the target class against all others."""
     beta: float = Field(8.0, ge=0)
@@ -92,21 +93,21 @@ class PPGHeartRate(Recipe):
         """The student, and the teacher if there is one."""
         (task,) = split.train.tasks
         if self.strategy == "scratch":
-            student = self.fresh(self.student, (task,), split)
-            distiller = Distiller(student, {}, supervised(task, spread=self.ordinal))
-            return place.fit(self.prepare(self.student, (task,), split, distiller, {"role": STUDENT}))
-        large = self.fresh(self.teacher, (task,), split)
-        alone = Distiller(large, {}, supervised(task, spread=self.ordinal))
-        taught = self.prepare(self.teacher, (task,), split, alone, {"role": TEACHER})
+            return place.fit(self.alone(self.student, task, split, STUDENT))
+        taught = self.alone(self.teacher, task, split, TEACHER)
         teacher = place.share(taught, TEACHER)[STUDENT]
+        assert isinstance(teacher, MultiTask)
         features = [SHARED] if self.strategy == "feature" else []
-        answers: Teacher = evaluate.remember(
-            Frozen(teacher), split.train, features=features, at=place.folder(taught, TEACHER)
-        )
+        answers = evaluate.remember(Frozen(teacher), split.train, features=features, at=place.folder(taught, TEACHER))
         student = self.fresh(self.student, (task,), split)
-        distiller = Distiller(student, {TEACHER: answers}, self.objective(task, (student.width, large.width)))
+        distiller = Distiller(student, {TEACHER: answers}, self.objective(task, (student.width, teacher.width)))
         learnt = place.fit(self.prepare(self.student, (task,), split, distiller, {"role": STUDENT}))
         return {**learnt, TEACHER: teacher}
+
+    def alone(self, spec: Model, task: Task, split: Split, role: str) -> Run:
+        """The training of a network by labels alone."""
+        distiller = Distiller(self.fresh(spec, (task,), split), {}, supervised(task, spread=self.ordinal))
+        return self.prepare(spec, (task,), split, distiller, {"role": role})
 
     def classical(self, split: Split) -> tuple[Classical, ...]:
         """The peak of the spectrum: of each window by itself, as the networks see it, and followed along a session."""
