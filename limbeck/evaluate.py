@@ -180,13 +180,8 @@ def remember(
     """
     device = _device(teacher)
     key = digest([teacher.fingerprint() or fingerprint(teacher), table.digest, table.ids.tolist()])
-    path = at / f"answers-{digest({'key': key, 'features': list(features)})}.safetensors" if at else None
-    if path and path.is_file():
-        stored = _read(path)
-    else:
-        stored = _outputs(teacher, table, features, device)
-        if path:
-            checkpoint.save_tensors(path, _named(stored) | {CHECK: _checksum(_named(stored))})
+    path = _place(at, key, features) if at else None
+    stored = _stored(teacher, table, features, path) if path else _outputs(teacher, table, features, device)
     rows = torch.linspace(0, len(table) - 1, min(check, len(table))).long().flip(0)
     with torch.inference_mode():  # as training will ask: in whatever mode it is
         asked: list[Outputs] = [teacher(table.rows(row).to(device)) for row in rows.split(1)]
@@ -205,6 +200,25 @@ def remember(
     spread = Outputs(*({k: _spread(v, table.ids.cpu()) for k, v in part.items()} for part in
                        (stored.logits, stored.features)))  # fmt: skip
     return Cached(spread.logits, key, spread.features)
+
+
+def recalled(model: nn.Module, table: Table, at: Path) -> dict[str, Tensor]:
+    """What `answers` gives for a model that never changes: read from the folder where an earlier run stored it."""
+    key = digest([fingerprint(model), table.digest, table.ids.tolist()])
+    return dict(_stored(model, table, (), _place(at, key, ())).logits)
+
+
+def _place(at: Path, key: str, features: Sequence[str]) -> Path:
+    return at / f"answers-{digest({'key': key, 'features': list(features)})}.safetensors"
+
+
+def _stored(model: nn.Module, table: Table, features: Sequence[str], path: Path) -> Outputs:
+    """Answers from a file; made and written where it is not there."""
+    if path.is_file():
+        return _read(path)
+    made = _outputs(model, table, features, None)
+    checkpoint.save_tensors(path, _named(made) | {CHECK: _checksum(_named(made))})
+    return made
 
 
 def _named(outputs: Outputs) -> dict[str, Tensor]:

@@ -71,10 +71,15 @@ class Place:
             process.from_leader(None)  # all of a group begin when its first has the lock
             learnt = fit(run, folder, self.observers)
         if process.rank() == 0:
-            path = self.at / STAGES
-            known = checkpoint.read_json(path) if path.is_file() else {}
-            checkpoint.write_json(path, {**known, stage: os.path.relpath(folder, self.at)})
+            known = shared_stages(self.at)
+            checkpoint.write_json(self.at / STAGES, {**known, stage: os.path.relpath(folder, self.at)})
         return learnt
+
+
+def shared_stages(at: Path) -> dict[str, str]:
+    """Where the shared stages of a run lie, relative to it, by name."""
+    found: dict[str, str] = checkpoint.read_json(at / STAGES) if (at / STAGES).is_file() else {}
+    return found
 
 
 class Classical(NamedTuple):
@@ -177,8 +182,13 @@ def scored(models: Models, split: Split, at: Path, classical: Sequence[Classical
     tasks = split.train.tasks
     found: dict[str, Any] = {"selected": _selected(at), "models": {}, "agreement": {}}
     test: dict[str, dict[str, Tensor]] = {}
+    stages = {name: at / path for name, path in shared_stages(at).items()}
     for name, model in models.items():
-        logits = {part: evaluate.answers(model, table) for part, table in split.parts.items()}
+        # A stage that many runs share has answered for all of them.
+        logits = {
+            part: evaluate.recalled(model, table, stages[name]) if name in stages else evaluate.answers(model, table)
+            for part, table in split.parts.items()
+        }
         test[name] = logits["test"]
         parameters = sum(p.numel() for p in model.parameters())
         found["models"][name] = {"parameters": parameters, "parts": evaluate.parts(logits, split)}

@@ -20,7 +20,7 @@ from limbeck.errors import UserError, unknown
 from limbeck.measures import CLASSES, SURE, Measure, values
 from limbeck.metrics import NEAR
 from limbeck.objective import STUDENT
-from limbeck.recipe import STAGES
+from limbeck.recipe import shared_stages
 from limbeck.tasks import IGNORE, Task
 from limbeck.values import is_real
 
@@ -69,8 +69,7 @@ def stages(run: Path) -> dict[str, Path]:
     """The folders of what was trained before the student, by name: the run's own, and what it shares with others."""
     parts = read_json(run / "best" / "model.json").get("parts", [])
     own = [path.parent for path in sorted(run.glob("*/finished.json")) if path.parent.name not in parts]
-    shared = read_json(run / STAGES) if (run / STAGES).is_file() else {}
-    return {path.name: path for path in own} | {name: run / path for name, path in shared.items()}
+    return {path.name: path for path in own} | {name: run / path for name, path in shared_stages(run).items()}
 
 
 def _models(run: Path, student: nn.Module) -> dict[str, nn.Module]:

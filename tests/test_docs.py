@@ -33,7 +33,9 @@ def test_the_loss_of_the_guide_can_be_trained() -> None:
     assert str(made["objective"]) == "confident(activity)"
 
 
-@pytest.mark.parametrize("name", ["smooth-distill-recommended", "smooth-distill-decay"])
+@pytest.mark.parametrize(
+    "name", ["smooth-distill-recommended", "smooth-distill-decay", "ppg-strategies", "ppg-scaling-spc"]
+)
 def test_the_studies_of_the_paper_page_can_be_read(name: str, tmp_path: Path) -> None:
     from limbeck.study import find
 
