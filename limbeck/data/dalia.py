@@ -1,6 +1,7 @@
 """PPG-DaLiA: daily life with an E4 on the wrist, from the synchronised pickles or from the E4's own CSV files."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from limbeck import ecg, signals
 from limbeck.data import archive, lines, pickles
-from limbeck.data.ppg import HEART_RATE, PPGData, per_window
+from limbeck.data.ppg import HEART_RATE, PPGData, per_window, readable
 from limbeck.data.recordings import Array, Findings, Reading, Recording
 from limbeck.errors import UserError
 
@@ -64,15 +65,15 @@ class DaLiA(PPGData):
         return [file for path in self.subjects().values() for file in _files(path)]
 
     def raw(self) -> Reading:
-        """A recording a participant. Raises `UserError` where a file is not what it should be, or has no heart rate."""
+        """A recording a participant. Raises `UserError` where no file is what it should be, or has a heart rate."""
         findings = Findings()
-        made = [
-            (self._pickle if path.suffix == ".pkl" else self._csv)(name, path, findings)
-            for name, path in self.subjects().items()
-        ]
-        recordings = [r for r in made if len(r.signal)]
+        readers = (partial(self._participant, name, path, findings) for name, path in self.subjects().items())
+        recordings = [r for r in readable(readers, findings) if len(r.signal)]
         channels = ("ppg", *(("acc_x", "acc_y", "acc_z") if self.acceleration else ()))
         return Reading(recordings, (HEART_RATE,), channels, "", findings, 64.0, {"activity": ACTIVITIES})
+
+    def _participant(self, name: str, path: Path, findings: Findings) -> list[Recording]:
+        return [(self._pickle if path.suffix == ".pkl" else self._csv)(name, path, findings)]
 
     def _pickle(self, name: str, path: Path, findings: Findings) -> Recording:
         held = pickles.load(path)

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -151,6 +152,27 @@ class PPGData(SensorData, ABC):
         for at in torch.arange(len(column)).split(512):
             made[at] = torch.from_numpy(signals.fourier(column[at].numpy(), self.windows.length))
         return Dense(made)
+
+
+def readable(readers: Iterable[Callable[[], list[Recording]]], findings: Findings) -> list[Recording]:
+    """The recordings of all participants whose files can be read; the others are counted.
+
+    Raises the `UserError` of the first of them where none can be read.
+    """
+    made: list[Recording] = []
+    refused: list[UserError] = []
+    read = 0
+    for reader in readers:
+        try:
+            made += reader()
+            read += 1
+        except UserError as error:
+            refused.append(error)
+    if refused and not read:
+        raise refused[0]
+    for refusal in refused:
+        findings.add("participants left out, whose files cannot be read", str(refusal))
+    return made
 
 
 def quality(signal: Array, rate: float, seconds: float) -> Array:

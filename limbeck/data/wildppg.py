@@ -1,6 +1,7 @@
 """WildPPG: a day outdoors with four devices on the body, the heart rate of each sample by the ECG at the sternum."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 from limbeck import ecg
 from limbeck.data import matlab
 from limbeck.data.archive import Entry, find
-from limbeck.data.ppg import HEART_RATE, PPGData
+from limbeck.data.ppg import HEART_RATE, PPGData, readable
 from limbeck.data.recordings import Array, Findings, Reading, Recording
 
 _COLOURS = {"green": "ppg_g", "red": "ppg_r", "infrared": "ppg_ir"}
@@ -46,10 +47,10 @@ class WildPPG(PPGData):
         return list(dict.fromkeys(e.file for e in self.entries()))
 
     def raw(self) -> Reading:
-        """A recording a participant. Raises `UserError` where a file cannot be read."""
+        """A recording a participant. Raises `UserError` where no file can be read."""
         findings = Findings()
         channels = ("ppg", *(_AXES if self.acceleration else ()))
-        recordings = [r for entry in self.entries() for r in self._participant(entry, findings)]
+        recordings = readable((partial(self._participant, entry, findings) for entry in self.entries()), findings)
         return Reading(recordings, (HEART_RATE,), channels, "", findings, 128.0)
 
     def _participant(self, entry: Entry, findings: Findings) -> list[Recording]:

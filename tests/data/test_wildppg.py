@@ -144,3 +144,8 @@ def test_a_wrong_root_and_a_damaged_file_are_one_clear_line(tmp_path: Path) -> N
     path.write_bytes(content[: len(content) - 3000] + bytes(3000))
     with pytest.raises(UserError, match=r"^WildPPG_Part_an0\.mat: this MATLAB file is damaged"):
         WildPPG(root=tmp_path).load()
+    write(tmp_path, "an1", person("an1", seconds=60))
+    card = WildPPG(root=tmp_path).load().card
+    assert card["subjects"] == 1
+    assert card["findings"]["participants left out, whose files cannot be read"] == 1
+    assert "WildPPG_Part_an0.mat" in card["findings_first"]["participants left out, whose files cannot be read"]
