@@ -172,7 +172,7 @@ def restore_optimiser(
         if key.startswith("optimiser."):
             _, number, name = key.split(".", 2)
             state.setdefault(int(number), {})[name] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})  # A fused
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     # A fused optimiser walks through memory: its state must lie as its parameter does, be that channels last or not.
     for parameter, own in optimiser.state.items():
         for name, value in own.items():

@@ -97,7 +97,7 @@ def keep_memory() -> None:
     """Lets this process keep memory that it frees, up to 512 MB, for what comes next; does nothing without glibc.
 
     A training step frees and takes megabytes again and again. Given back to the system each time, they are mapped and
-    cleared page by page each time, which took 10 to 25 % of a small network's step on a CPU.
+    cleared page by page each time (docs/decisions/0006-freed-memory-is-kept.md).
     """
     if not sys.platform.startswith("linux"):
         return

@@ -15,7 +15,7 @@ from limbeck import models, recipes
 from limbeck.checkpoint import read_json
 from limbeck.compare import LEAK
 from limbeck.config import override
-from limbeck.data.source import Table
+from limbeck.data.source import Table, missing
 from limbeck.errors import UserError, unknown
 from limbeck.measures import CLASSES, SURE, Measure, values
 from limbeck.metrics import NEAR
@@ -129,12 +129,7 @@ def _translated(table: Table, tasks: tuple[Task, ...]) -> Table:
     if not any(bool(t.present(targets[t.name]).any()) for t in tasks if t.name in targets):
         known = ", ".join(tasks[0].labels) or tasks[0].name
         raise UserError(f"the recordings have no class that the model knows: {known}")
-    everything = {
-        t.name: targets[t.name]
-        if t.name in targets
-        else torch.full((len(table),), float("nan") if is_real(t) else IGNORE)
-        for t in tasks
-    }
+    everything = {t.name: targets[t.name] if t.name in targets else missing(t, len(table)) for t in tasks}
     return Table(tasks, table.inputs, everything, table.meta, table.card, table.digest, table.ids)
 
 

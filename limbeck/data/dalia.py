@@ -13,7 +13,7 @@ from limbeck.data.ppg import HEART_RATE, PPGData, per_window, readable
 from limbeck.data.recordings import Array, Findings, Reading, Recording
 from limbeck.errors import UserError
 
-ACTIVITIES = (*("transient", "sitting", "stairs", "table soccer", "cycling", "driving", "lunch", "walking", "working"),)
+ACTIVITIES = ("transient", "sitting", "stairs", "table soccer", "cycling", "driving", "lunch", "walking", "working")
 _WORDS = ("no_activity", "baseline", "stairs", "soccer", "cycling", "driving", "lunch", "walking", "working")
 """What S<k>_activity.csv calls them, or part of it."""
 _PER_ACTIVITY = 16

@@ -192,10 +192,7 @@ class Table:
     @cached_property
     def whole(self) -> frozenset[str]:
         """The tasks that have every label."""
-        return frozenset(t.name for t in self.tasks if t.name in self.targets and self._present(t).all())
-
-    def _present(self, task: Task) -> Tensor:
-        return task.present(self.targets[task.name])
+        return frozenset(t.name for t in self.tasks if t.name in self.targets and t.present(self.targets[t.name]).all())
 
     def take(self, index: Tensor | np.ndarray[Any, Any]) -> "Table":
         """The table of those rows only; inputs are not copied where the column can avoid it."""
