@@ -1,7 +1,13 @@
-"""The networks that are timed: a wearable-sized pair (1k and 7k parameters) and one-dimensional WRN16-1 and WRN16-3."""
+"""The networks that are timed: a wearable-sized pair (1k and 7k parameters), WRN16-1 and WRN16-3, and MTL-net."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+LAYERS: dict[int, tuple[type[nn.Conv1d | nn.Conv2d], type[nn.Module]]] = {
+    1: (nn.Conv1d, nn.BatchNorm1d),
+    2: (nn.Conv2d, nn.BatchNorm2d),
+}
+"""By dimensions."""
 
 
 def tiny(widths: tuple[int, int]) -> tuple[nn.Module, int]:
@@ -14,31 +20,35 @@ def tiny(widths: tuple[int, int]) -> tuple[nn.Module, int]:
 
 
 class Block(nn.Module):
-    """A pre-activation residual block, `(B, M, L) -> (B, width, L / stride)`."""
+    """A pre-activation residual block, `(B, M, L) -> (B, width, L / stride)`, or with two `dims` the same of images."""
 
-    def __init__(self, channels: int, width: int, stride: int) -> None:
+    def __init__(self, channels: int, width: int, stride: int, dims: int = 1) -> None:
         super().__init__()
-        self.first, self.second = nn.BatchNorm1d(channels), nn.BatchNorm1d(width)
-        self.one = nn.Conv1d(channels, width, 3, stride, 1, bias=False)
-        self.two = nn.Conv1d(width, width, 3, 1, 1, bias=False)
-        self.skip = nn.Conv1d(channels, width, 1, stride, bias=False) if channels != width else None
+        conv, norm = LAYERS[dims]
+        self.first, self.second = norm(channels), norm(width)
+        self.one = conv(channels, width, 3, stride, 1, bias=False)
+        self.two = conv(width, width, 3, 1, 1, bias=False)
+        self.skip = conv(channels, width, 1, stride, bias=False) if channels != width else None
 
     def forward(self, x: Tensor) -> Tensor:
-        ready = F.relu(self.first(x))
+        ready = F.relu(self.first(x), inplace=True)
         shortcut = x if self.skip is None else self.skip(ready)
-        mixed: Tensor = self.two(F.relu(self.second(self.one(ready)))) + shortcut
+        mixed: Tensor = self.two(F.relu(self.second(self.one(ready)), inplace=True)) + shortcut
         return mixed
 
 
-def wide(k: int) -> tuple[nn.Module, int]:
-    """WRN16-k along time [Zagoruyko 2016, arXiv:1605.07146] for 3 channels, and the width of its feature."""
-    layers: list[nn.Module] = [nn.Conv1d(3, 16, 3, padding=1, bias=False)]
+def wide(k: int, dims: int = 1) -> tuple[nn.Module, int]:
+    """WRN16-k [Zagoruyko 2016, arXiv:1605.07146] along time, or of images, for 3 channels; and the width of its
+    feature."""
+    conv, norm = LAYERS[dims]
+    layers: list[nn.Module] = [conv(3, 16, 3, padding=1, bias=False)]
     now = 16
     for stage, width in enumerate((16 * k, 32 * k, 64 * k)):
         for number in range(2):
-            layers.append(Block(now, width, 2 if stage and not number else 1))
+            layers.append(Block(now, width, 2 if stage and not number else 1, dims))
             now = width
-    return nn.Sequential(*layers, nn.BatchNorm1d(now), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten()), now
+    pool = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)[dims - 1](1)
+    return nn.Sequential(*layers, norm(now), nn.ReLU(inplace=True), pool, nn.Flatten()), now
 
 
 class MTL(nn.Module):

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from limbeck.data.dalia import DaLiA as DaLiA
     from limbeck.data.folder import Recordings as Recordings
     from limbeck.data.galaxy import GalaxyPPG as GalaxyPPG
+    from limbeck.data.geneactiv import GENEActiv as GENEActiv
     from limbeck.data.har import WISDM as WISDM
     from limbeck.data.har import MHealth as MHealth
     from limbeck.data.har import Sleep as Sleep
     from limbeck.data.own_pulse import PulseRecordings as PulseRecordings
+    from limbeck.data.pamap2 import PAMAP2 as PAMAP2
     from limbeck.data.pulse import Pulse as Pulse
     from limbeck.data.source import Table as Table
     from limbeck.data.source import concat as concat
@@ -26,24 +28,29 @@ if TYPE_CHECKING:
     from limbeck.data.split import LeaveOneSubjectOut as LeaveOneSubjectOut
     from limbeck.data.split import RandomWindow as RandomWindow
     from limbeck.data.synthetic import Wearable as Wearable
+    from limbeck.data.usc_had import USCHAD as USCHAD
     from limbeck.data.watch import Watch as Watch
     from limbeck.data.wildppg import WildPPG as WildPPG
     from limbeck.distiller import Distiller as Distiller
     from limbeck.distiller import View as View
     from limbeck.errors import Interrupted as Interrupted
     from limbeck.errors import UserError as UserError
+    from limbeck.mixup import Mixup as Mixup
     from limbeck.models import MLP as MLP
     from limbeck.models import BiLSTM as BiLSTM
     from limbeck.models import Hybrid as Hybrid
+    from limbeck.models import ImageWideResNet as ImageWideResNet
     from limbeck.models import MTLNet as MTLNet
     from limbeck.models import PPGResNet as PPGResNet
     from limbeck.models import ResNet1D as ResNet1D
+    from limbeck.models import WideResNet as WideResNet
     from limbeck.objective import Objective as Objective
     from limbeck.objective import Term as Term
     from limbeck.plan import SGD as SGD
     from limbeck.plan import Adam as Adam
     from limbeck.plan import AdamW as AdamW
     from limbeck.plan import Plan as Plan
+    from limbeck.recipes import MixupTopology as MixupTopology
     from limbeck.recipes import PPGHeartRate as PPGHeartRate
     from limbeck.recipes import SmoothDistill as SmoothDistill
     from limbeck.run import Run as Run
@@ -66,21 +73,25 @@ _PLACES = {
     "data.dalia": ("DaLiA",),
     "data.folder": ("Recordings",),
     "data.galaxy": ("GalaxyPPG",),
+    "data.geneactiv": ("GENEActiv",),
     "data.har": ("WISDM", "MHealth", "Sleep"),
     "data.own_pulse": ("PulseRecordings",),
+    "data.pamap2": ("PAMAP2",),
     "data.pulse": ("Pulse",),
     "data.source": ("Table", "concat"),
     "data.spc": ("IEEESPC",),
     "data.split": ("BySubject", "KFoldSubjects", "LeaveOneSubjectOut", "RandomWindow"),
     "data.synthetic": ("Wearable",),
+    "data.usc_had": ("USCHAD",),
     "data.watch": ("Watch",),
     "data.wildppg": ("WildPPG",),
     "distiller": ("Distiller", "View"),
     "errors": ("Interrupted", "UserError"),
-    "models": ("MLP", "BiLSTM", "Hybrid", "MTLNet", "PPGResNet", "ResNet1D"),
+    "mixup": ("Mixup",),
+    "models": ("MLP", "BiLSTM", "Hybrid", "ImageWideResNet", "MTLNet", "PPGResNet", "ResNet1D", "WideResNet"),
     "objective": ("Objective", "Term"),
     "plan": ("SGD", "Adam", "AdamW", "Plan"),
-    "recipes": ("PPGHeartRate", "SmoothDistill"),
+    "recipes": ("MixupTopology", "PPGHeartRate", "SmoothDistill"),
     "run": ("Run",),
     "tasks": ("Task",),
     "teachers": ("EMA", "Cached", "Ensemble", "Frozen", "Teacher"),

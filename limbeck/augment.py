@@ -38,7 +38,7 @@ class Augment(Spec):
             x = x * (1 + self.scale * (2 * torch.rand(len(x), 1, 1, device=x.device) - 1))
         if self.jitter:
             x = x + self.jitter * torch.randn_like(x)
-        return batch.with_inputs({**batch.inputs, "sensor": x})
+        return batch.with_inputs({"sensor": x})
 
 
 def rotate(x: Tensor, rotations: Tensor) -> Tensor:

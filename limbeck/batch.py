@@ -1,12 +1,46 @@
 """What goes into a model and what comes out of it."""
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class Lazy(Mapping[str, Tensor]):
+    """Inputs by modality, each made when it is first asked for: what no model reads costs nothing."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Tensor]]) -> None:
+        self.makers = makers
+        self.made: dict[str, Tensor] = {}
+
+    def __getitem__(self, modality: str) -> Tensor:
+        if modality not in self.made:
+            self.made[modality] = self.makers[modality]()
+        return self.made[modality]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.makers)
+
+    def __len__(self) -> int:
+        return len(self.makers)
+
+
+class Mixed(NamedTuple):
+    """What the samples of a batch were mixed with.
+
+    - `share` `(B,)`: of a sample's own label; the rest belongs to its partner's.
+    - `targets`, by task: the partners' `(B, *S)`.
+    - `plan` `(B,)`: which of the mixings that were drawn beforehand, if they were.
+    """
+
+    share: Tensor
+    targets: Mapping[str, Tensor]
+    plan: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +53,7 @@ class Batch:
     - `pure`: the inputs are those of the table. What augments or mixes them must clear it (`with_inputs` does).
     - `whole`: tasks none of whose labels is missing, which need not be looked through; what takes labels away must
       clear it.
+    - `mixed`: the other half of each sample, where samples were mixed.
     """
 
     inputs: Mapping[str, Tensor]
@@ -26,6 +61,7 @@ class Batch:
     ids: Tensor
     pure: bool = True
     whole: frozenset[str] = frozenset()
+    mixed: Mixed | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -36,14 +72,18 @@ class Batch:
             return self
         return replace(
             self,
-            inputs={k: v.to(device, non_blocking=True) for k, v in self.inputs.items()},
+            inputs=Lazy({k: partial(_moved, self.inputs, k, device) for k in self.inputs}),
             targets={k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
             ids=self.ids.to(device, non_blocking=True),
         )
 
     def with_inputs(self, inputs: Mapping[str, Tensor]) -> "Batch":
-        """The same samples with other inputs, and so no longer pure."""
-        return replace(self, inputs=inputs, pure=False)
+        """The same samples with some inputs changed, and so no longer pure."""
+        return replace(self, inputs=ChainMap(inputs, self.inputs), pure=False)  # type: ignore[arg-type]
+
+
+def _moved(inputs: Mapping[str, Tensor], modality: str, device: torch.device) -> Tensor:
+    return inputs[modality].to(device, non_blocking=True)
 
 
 class Outputs(NamedTuple):

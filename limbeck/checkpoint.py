@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from limbeck.config import digest
@@ -85,22 +86,9 @@ def sha256(path: Path) -> str:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """A safetensors file in one piece."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Cloned, since tensors that share memory (tied weights) are refused.
-        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        _drop(temporary)
-        raise refused(path, error) from error
-    except Exception as error:  # safetensors wraps the system's errors in its own
-        _drop(temporary)
-        if "No space left" in str(error):
-            raise refused(path, OSError(errno.ENOSPC, "disk full")) from error
-        raise
+    # Cloned, since tensors that share memory (tied weights) are refused. Not by `save_file`, which leaves a file of a
+    # random name where it is killed, that nobody but its owner may read.
+    write(path, serialise({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}))
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from limbeck.errors import Interrupted, UserError
+from limbeck.topology_verbs import app as topology
 
 if TYPE_CHECKING:
     from limbeck.recipe import Recipe
@@ -28,6 +29,7 @@ data = App(
     help="Look at recordings before training on them.\n\nExample: limbeck data describe recordings --root DIR",
 )
 app.command(data)
+app.command(topology)
 console = Console()
 errors = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
 

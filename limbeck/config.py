@@ -69,6 +69,8 @@ def parse(cls: type[S], values: Mapping[str, Any], where: str = "") -> S:
             fields[name] = None
         elif classes and not isinstance(value, Spec):
             fields[name] = _choose(classes, value, field.default, where + name)
+        elif several := _several(field.annotation):
+            fields[name] = _choose_each(several, value, field.default, where + name)
         elif isinstance(value, str) and _holds_tuple(field.annotation):
             fields[name] = tuple(part.strip() for part in value.split(",") if part.strip())
         else:
@@ -86,6 +88,25 @@ def parse(cls: type[S], values: Mapping[str, Any], where: str = "") -> S:
 
 def _holds_tuple(annotation: Any) -> bool:
     return any(get_origin(part) is tuple for part in (annotation, *get_args(annotation)))
+
+
+def _several(annotation: Any) -> tuple[type[Spec], ...]:
+    """The spec classes that a tuple of specs admits."""
+    return choices(get_args(annotation)[0]) if get_origin(annotation) is tuple else ()
+
+
+def _choose_each(classes: Sequence[type[Spec]], value: Any, default: Any, where: str) -> tuple[Spec, ...]:
+    """Specs from a list, or from a dict by their places: `--others.0.share 0.2` is that."""
+    if isinstance(value, Mapping):
+        if sorted(value) != [str(i) for i in range(len(value))]:
+            raise UserError(f"{where}: places are 0, 1 and so on, not {', '.join(value)}")
+        value = [value[str(i)] for i in range(len(value))]
+    if not isinstance(value, (list, tuple)):
+        raise UserError(f"{where}: expected {where}.0 and so on, not {value!r}")
+    return tuple(
+        v if isinstance(v, Spec) else _choose(classes, v, default[i] if i < len(default) else None, f"{where}.{i}")
+        for i, v in enumerate(value)
+    )
 
 
 def _choose(classes: Sequence[type[Spec]], value: Any, default: Any, where: str) -> Spec:
@@ -114,6 +135,8 @@ def nested(paths: Mapping[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
         *parents, last = path.split(".")
         node = tree
         for parent in parents:
+            if isinstance(node.get(parent), list):
+                node[parent] = {str(place): value for place, value in enumerate(node[parent])}
             if not isinstance(node.get(parent), dict):
                 node[parent] = {"kind": node[parent]} if isinstance(node.get(parent), str) else {}
             node = node[parent]

@@ -1,5 +1,6 @@
 """Student, teachers and what is judged on them, as one module: all that learns is inside its forward."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +13,18 @@ from limbeck.objective import STUDENT, Objective, Scene
 from limbeck.teachers import Teacher
 
 Transform = Callable[[Batch], Batch]
+
+
+class Steered(nn.Module, ABC):
+    """A transform of batches that changes with what comes of it; what it has learnt is in checkpoints."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Batch:
+        """The batch that is judged."""
+
+    @abstractmethod
+    def learn(self, scene: Scene) -> dict[str, Tensor]:
+        """Looks at what the models answered, in training; gives what it has come to, by name, for the log."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,7 @@ class Distiller(nn.Module):
         self.teachers, self._taught_by = nn.ModuleDict(teachers), dict(teachers)
         self.views = [View(objective)] if isinstance(objective, Objective) else list(objective)
         self.objectives = nn.ModuleList(view.objective for view in self.views)
+        self.steered = nn.ModuleList(v.transform for v in self.views if isinstance(v.transform, Steered))
         for view in self.views:
             for name in view.objective.reads:
                 if name != STUDENT and name not in self.teachers:
@@ -63,9 +77,12 @@ class Distiller(nn.Module):
         for view, labels in zip(self.views, self._labels, strict=True):
             seen = view.transform(batch) if view.transform else batch
             outputs = {name: self._models[name](seen) for name in view.objective.reads}
-            loss, parts = view.objective(Scene(seen, outputs, self._models, progress))
+            scene = Scene(seen, outputs, self._models, progress)
+            loss, parts = view.objective(scene)
             total = loss if total is None else total + loss
             values |= zip(labels, parts.values(), strict=True)
+            if self.training and isinstance(view.transform, Steered):
+                values |= view.transform.learn(scene)
         if total is None:
             raise ValueError("a distiller needs at least one view")
         return Losses(total, values)

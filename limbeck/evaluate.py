@@ -1,5 +1,6 @@
 """What a model answers for a table, and how good that is: student, teachers, and the pair of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,9 @@ from limbeck.teachers import Cached, Frozen, Teacher, fingerprint
 from limbeck.values import answered, is_real
 
 Array = np.ndarray[Any, Any]
-CHUNK = 512
+CHUNK, VALUES = 512, 1 << 20
+"""Rows, and values of an input, that a model answers for at once: what it finds of images would not stay in memory that
+is kept for the next."""
 GROUPS = ("subject", "activity")
 """What real values are scored by, of what a table tells."""
 CHECK = "checksum"
@@ -46,13 +49,18 @@ def _outputs(model: nn.Module, table: Table, features: Sequence[str], device: to
     model.eval()
     try:
         with torch.inference_mode():
-            for index in torch.arange(len(table), device=table.ids.device).split(CHUNK):
+            for index in torch.arange(len(table), device=table.ids.device).split(_chunk(table)):
                 each: Outputs = model(table.rows(index).to(device))
                 logits.append(each.logits)
                 found.append({name: each.features[name] for name in features})
     finally:
         model.train(training)
     return Outputs(_joined(logits), _joined(found))
+
+
+def _chunk(table: Table) -> int:
+    largest = max(math.prod(column.shape) for column in table.inputs.values())
+    return max(1, min(CHUNK, VALUES // largest))
 
 
 def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -16,6 +16,8 @@ from limbeck.tasks import IGNORE
 
 Reduction = Literal["sum", "mean"]
 """Over the classes of one prediction. `sum` is the definition of KL; `mean` divides by C as PyTorch's default does."""
+Scaling = Literal["none", "std"]
+"""Of logits before a softmax: as they are, or over their own standard deviation [Jeon 2022, TDA-KD]."""
 
 
 def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -45,6 +47,11 @@ def ordinal(logits: Tensor, target: Tensor, centres: Tensor, spread: float) -> T
     apart = centres.view(-1, *[1] * (target.dim() - 1)) - torch.where(known, target, 0.0).unsqueeze(1)
     wanted = (-0.5 * (apart / spread).square()).softmax(dim=1)
     return torch.where(known, F.cross_entropy(logits, wanted, reduction="none"), 0.0)
+
+
+def scaled(logits: Tensor, how: Scaling) -> Tensor:
+    """Logits, or logits over the (unbiased) standard deviation that those of one prediction have."""
+    return logits if how == "none" else logits / logits.std(dim=1, keepdim=True).clamp(min=1e-6)
 
 
 def squared_error(answer: Tensor, target: Tensor) -> Tensor:

@@ -35,6 +35,9 @@ class Observer:
     def ends(self) -> None:
         """The model is trained, or training was cut short."""
 
+    def said(self, line: str) -> None:
+        """A recipe tells what it does, and what that costs."""
+
 
 class Bar(Observer):
     """A progress bar with the newest loss and validation scores."""
@@ -78,6 +81,9 @@ class Bar(Observer):
             self._progress.update(self._task, completed=self._step, said=" ".join(self._text.values()))
             self._progress.stop()
         self._progress = None
+
+    def said(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False)
 
 
 class TensorBoard(Observer):
@@ -135,3 +141,7 @@ class Together(Observer):
     def ends(self) -> None:
         for one in self.observers:
             one.ends()
+
+    def said(self, line: str) -> None:
+        for one in self.observers:
+            one.said(line)

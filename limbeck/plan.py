@@ -8,7 +8,7 @@ from torch import nn
 
 from limbeck import process
 from limbeck.config import Spec
-from limbeck.schedule import Constant, Cosine, Linear, Steps
+from limbeck.schedule import Constant, Cosine, Linear, Stairs, Steps
 
 
 class Adam(Spec):
@@ -71,7 +71,7 @@ class Plan(Spec):
     seed: int = 0
     """Of initial weights, order, dropout and augmentation."""
     optimiser: Adam | AdamW | SGD = Adam()
-    schedule: Constant | Cosine | Linear | Steps = Constant()
+    schedule: Constant | Cosine | Linear | Steps | Stairs = Constant()
     """What multiplies the learning rate, by progress."""
     clip: float | None = Field(None, gt=0)
     """Largest norm of the gradient."""

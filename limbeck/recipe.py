@@ -26,7 +26,7 @@ from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, Ran
 from limbeck.distiller import Distiller
 from limbeck.errors import InUse, UserError
 from limbeck.fit import fit
-from limbeck.models.heads import MODALITY, Model, MultiTask
+from limbeck.models.heads import Model, MultiTask
 from limbeck.objective import STUDENT
 from limbeck.observers import Observer
 from limbeck.plan import Plan
@@ -38,7 +38,7 @@ ANYWHERE = ("device", "threads")
 """Fields of the plan that do not make another run."""
 STAGES = "stages.json"
 """Where the stages lie that a run shares with others, by name and relative to it."""
-UNTRAINED = {".lock", "recipe.json", "data.json", "splits.json"}
+UNTRAINED = {".lock", "recipe.json", "data.json", "splits.json", "images.json", "teaching.json"}
 """What a run's folder holds before training begins."""
 
 
@@ -59,6 +59,11 @@ class Place:
     def folder(self, run: Run, stage: str) -> Path:
         """Where `share` trains a stage."""
         return self.shared / f"{stage}-{digest([run.key(), self.code])}" if self.shared else self.at / stage
+
+    def say(self, line: str) -> None:
+        """Tells those who watch."""
+        for observer in self.observers:
+            observer.said(line)
 
     def share(self, run: Run, stage: str) -> Models:
         """Trains a stage that other runs of a study may need too: into a folder named by what makes it, so that it is
@@ -115,16 +120,16 @@ class Recipe(Spec, ABC):
     def fresh(self, spec: Model, tasks: tuple[Task, ...], split: Split) -> MultiTask:
         """A model with the weights of the plan's seed, and the training part's normalisation."""
         torch.manual_seed(process.fold(self.plan.seed, "weights"))
-        model = spec.build(tasks, split.train.shape(MODALITY))
+        model = spec.build(tasks, split.train.shape(spec.modality))
         if model.normalise is not None:
-            model.normalise.fit(split.train.inputs[MODALITY])
+            model.normalise.fit(split.train.inputs[spec.modality])
         return model
 
     def prepare(
         self, spec: Model, tasks: tuple[Task, ...], split: Split, distiller: Distiller, about: Mapping[str, Any]
     ) -> Run:
         """What `fit` needs; `about` are plain values that make this run another."""
-        shape = list(split.train.shape(MODALITY))
+        shape = list(split.train.shape(spec.modality))
         model = {"tasks": [vars(t) for t in tasks], "spec": dump(spec), "shape": shape}
         return Run(
             distiller, split.train, split.valid, tasks, self.plan, model, {"recipe": self.kind, **about}, self.score
@@ -133,6 +138,16 @@ class Recipe(Spec, ABC):
     def asked(self, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
         """The tasks of the data as this recipe learns and judges them."""
         return tasks
+
+    def extended(self, table: Table, at: Path) -> Table:
+        """A table with the inputs that teachers read beside the student's, as training left them described in the
+        run's folder."""
+        return table
+
+    def seen(self, split: Split, at: Path) -> Split:
+        """A split whose parts are so."""
+        train, valid, test = (self.extended(part, at) for part in (split.train, split.valid, split.test))
+        return replace(split, train=train, valid=valid, test=test)
 
     def classical(self, split: Split) -> tuple[Classical, ...]:
         """The rows that every report carries beside the trained ones."""
@@ -161,7 +176,9 @@ class Recipe(Spec, ABC):
                 checkpoint.write_json(at / "environment.json", environment(self.plan) | {
                     "started": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(started)),
                     "seconds": round(time.time() - started, 1)})  # fmt: skip
-                checkpoint.write_json(at / "scores.json", scored(models, split, at, self.classical(split)))
+                checkpoint.write_json(
+                    at / "scores.json", scored(models, self.seen(split, at), at, self.classical(split))
+                )
         return models
 
     def _complete(self, split: Split) -> None:

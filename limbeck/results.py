@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,12 +35,18 @@ Group = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Result:
-    """A finished cell. `labels` name the data and the split too, and a leaky split as such."""
+    """A finished cell. `labels` name the data and the split too, and a leaky split as such. `subjects`: how many the
+    data have, on whichever side of the split."""
 
     cell: str
     labels: Labels
     leaky: bool
     models: dict[str, Model]
+    subjects: int
+
+    def group(self, axis: str) -> Group:
+        """What it shares with the cells that it stands in one table with, where `axis` is compared."""
+        return tuple((k, v) for k, v in self.labels.items() if k not in (axis, *REPEATS))
 
     def each(self, part: str | None = None) -> Iterator[tuple[str, str, str, Scores]]:
         """Model, part, task and scores."""
@@ -102,7 +109,7 @@ def results(out: Path) -> list[Result]:
         contents.setdefault(data, {}).setdefault(card["digest"], []).append(cell)
         labels = {"data": str(card["name"]), "split": str(about["split"]["kind"])} | labels
         labels["split"] += LEAKY if about["leaky"] else ""
-        found.append(Result(cell, labels, about["leaky"], load_scores(at).models))
+        found.append(Result(cell, labels, about["leaky"], load_scores(at).models, card["subjects"]))
     _unchanged(contents, out / "cells")
     return found
 
@@ -136,6 +143,25 @@ def write_csv(found: Sequence[Result], path: Path) -> None:
     checkpoint.write(path, text.getvalue().encode())
 
 
+def compared(study: Mapping[str, Any]) -> str:
+    """The axis that a study compares the values of, as its file has it."""
+    return str(study["compare"] or next(iter(study["grid"]), VARIANT))
+
+
+def tested(found: Sequence[Result], axis: str) -> dict[Key, dict[tuple[str, ...], Run]]:
+    """The runs of each value of the compared axis, model and task of the test; without those where nothing was
+    labelled."""
+    entries: dict[Key, dict[tuple[str, ...], Run]] = {}
+    for result in found:
+        repeat = tuple(result.labels.get(k, "") for k in REPEATS)
+        for model, _, task, scores in result.each("test"):
+            if scores.value(scores.measures[0].key) is not None:
+                key = Key(result.group(axis), task, result.labels.get(axis, ""), model)
+                run = Run(scores, result.models[model].parameters is not None, result.leaky)
+                entries.setdefault(key, {})[repeat] = run
+    return entries
+
+
 def summarise(out: Path) -> list[Row]:
     """The rows of a study's tables, of the cells that are finished, on the test.
 
@@ -144,17 +170,8 @@ def summarise(out: Path) -> list[Row]:
     what was not trained, is held against the reference's student.
     """
     study = checkpoint.read_json(out / "study.json")
-    compared = study["compare"] or next(iter(study["grid"]), VARIANT)
     reference = None if study["reference"] is None else label_of(study["reference"])
-    entries: dict[Key, dict[tuple[str, ...], Run]] = {}
-    for result in results(out):
-        group = tuple((k, v) for k, v in result.labels.items() if k not in (compared, *REPEATS))
-        repeat = tuple(result.labels.get(k, "") for k in REPEATS)
-        for model, _, task, scores in result.each("test"):
-            if scores.value(scores.measures[0].key) is not None:
-                key = Key(group, task, result.labels.get(compared, ""), model)
-                run = Run(scores, result.models[model].parameters is not None, result.leaky)
-                entries.setdefault(key, {})[repeat] = run
+    entries = tested(results(out), compared(study))
     rows = []
     for key, runs in _untrained_once(entries).items():
         names = () if reference is None else (reference, reference + LEAKY)

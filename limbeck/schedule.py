@@ -1,7 +1,9 @@
 """Functions of progress p in [0, 1], as specs: learning rates and weights follow them. The step is the only clock."""
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from pydantic import model_validator
 
 from limbeck.config import Spec
 
@@ -51,4 +53,24 @@ class Steps(Spec):
         return float(self.factor ** sum(p >= a for a in self.at))
 
 
-Schedule = Constant | Cosine | Linear | Steps
+class Stairs(Spec):
+    """1, then each of `values` from its share of the run in `at` on."""
+
+    kind: ClassVar[str] = "stairs"
+    at: tuple[float, ...] = (0.5, 0.75)
+    values: tuple[float, ...] = (0.1, 0.01)
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.at) != len(self.values) or list(self.at) != sorted(self.at):
+            raise ValueError(
+                f"stairs need a value for each share, and shares in order, not {self.at} and {self.values}"
+            )
+        return self
+
+    def __call__(self, p: float) -> float:
+        passed = sum(p >= a for a in self.at)
+        return self.values[passed - 1] if passed else 1.0
+
+
+Schedule = Constant | Cosine | Linear | Steps | Stairs

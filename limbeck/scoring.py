@@ -54,6 +54,7 @@ def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[st
         table = parts[part]
     table = _translated(table, tasks)
     _fits(run, table, _unitless(student))
+    table = recipe.extended(table, run)
     logits = {name: evaluation.answers(model, table) for name, model in _models(run, student).items()}
     return {
         "data": table.card.get("name", other.data.kind),

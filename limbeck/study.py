@@ -2,6 +2,7 @@
 
     limbeck study smooth-distill --data wisdm --data.root DIR --plan.epochs 4 --out runs/study --workers 2
     limbeck study ppg-scaling --data ieee-spc --data.root DIR --variant "scratch,dkd from 6" --seeds 0,1,2
+    limbeck study topology-loso --data pamap2 --data.root DIR
     limbeck study ppg-transfer --sets ieee-spc:DIR,wildppg:DIR
     limbeck study mine.json --out runs/mine
 
@@ -17,7 +18,8 @@ Ablations of one thing at a time are variants, as in "smooth-distill-ablation" b
 grid, as `"grid": {"beta": [0.9, 0.99, 0.999, 0.9999]}`. Another sampling rate is a variant of `data.windows.rate`,
 `.length` and `.stride`. To judge the teacher instead of the student needs no run: each table has a row for each
 learning teacher. Folds are `"base": {"split": "kfold"}, "grid": {"split.fold": [0, 1, 2, 3, 4]}`; they are averaged
-over as seeds are.
+over as seeds are. `topology-loso` leaves out each of nine subjects in turn; of a set of other size name all folds, as
+`--split.fold 0,1,2,3,4`, or for 51 subjects `--split.fold $(seq -s, 0 50)`.
 
 `"size": "student.blocks"` fits laws of the error by that axis of the grid and draws them (limbeck/laws.py), a panel for
 each value of the field `"panel"`. `"across": "variant"`, where the variants are data sets, tests each run on the other
@@ -26,7 +28,8 @@ sets too (limbeck/transfer.py). On the command line what a study varies is narro
 
 A study's folder: `study.json` (the folder itself can be given as the study, to go on), `cells/` (a run folder each, by
 the digest of its recipe), `stages/` (what several cells need), `cells.json` (the labels of each), `results.csv`,
-`table.md`; `scaling.json` and `scaling.svg`, or `transfer/` and `transfer.json`, where these are asked for.
+`subjects.csv` (the test again, a line a subject), `table.md` (which ends in a table by subject); `scaling.json` and
+`scaling.svg`, or `transfer/` and `transfer.json`, where these are asked for.
 """
 
 import signal
@@ -38,12 +41,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck import checkpoint, law_tables, transfer
+from limbeck import checkpoint, law_tables, people, transfer
 from limbeck.board import Board
 from limbeck.errors import Interrupted, UserError, unknown
 from limbeck.grid import Cell, Study, claim, define, in_words, read_study
 from limbeck.observers import Observer
 from limbeck.results import results, summarise, write_csv
+from limbeck.studies import NAMED
 from limbeck.tables import markdown, print_table
 from limbeck.workers import ELSEWHERE, Alone, Crew, Processes, failure, finished
 
@@ -52,51 +56,6 @@ if TYPE_CHECKING:
 
 POLL = 1.0
 """Seconds after which a cell that is in use elsewhere is looked at again."""
-
-NAMED: dict[str, Mapping[str, Any]] = {
-    "smooth-distill": {
-        "recipe": "smooth-distill",
-        "variants": {
-            "as_released": {"student": "mtl-net", "student.variant": "as_released",
-                            "data.windows.borders": "cross", "data.windows.label": "last"},
-            "corrected": {"student": "mtl-net", "student.variant": "corrected",
-                          "data.windows.borders": "cut", "data.windows.label": "majority"},
-        },
-        "grid": {
-            "method": ["single-task", "hard-sharing", "cross-task", "sdd", "oracle", "smooth-distill"],
-            "split": ["subject", "random-window"],
-        },
-        "seeds": [0, 1, 2], "compare": "method", "reference": "hard-sharing",
-    },
-    "smooth-distill-ablation": {
-        "recipe": "smooth-distill",
-        "variants": {
-            "as published": {}, "hard sharing": {"method": "hard-sharing"}, "oracle teacher": {"method": "oracle"},
-            **{f"beta {b}": {"beta": b} for b in (0.9, 0.99, 0.9999)},
-            **{f"lambda {w}": {"lam": w} for w in (0.1, 0.3, 0.7, 0.9)},
-            **{f"T {t}": {"how": "soft", "how.T": t} for t in (1, 2, 4, 6)},
-            **{how: {"how": how} for how in ("hard", "decoupled", "feature")}, "BiLSTM": {"student": "bilstm"},
-        },
-        "seeds": [0, 1, 2], "compare": "variant", "reference": "as published",
-    },
-    "ppg-scaling": {
-        "recipe": "ppg-heart-rate",
-        "variants": {
-            "scratch": {"strategy": "scratch"},
-            **{f"{how} from {t}": {"strategy": how, "teacher.blocks": t}
-               for t in (2, 4, 6, 8, 10, 12) for how in ("hard", "soft", "dkd", "feature")},
-            "MLP scratch": {"student": "mlp", "strategy": "scratch"},
-            "MLP dkd from 6": {"student": "mlp", "strategy": "dkd", "teacher.blocks": 6},
-        },
-        "grid": {"student.blocks": [1, 2, 4, 6, 8, 10]},
-        "seeds": [0, 1, 2], "compare": "variant", "reference": "scratch",
-        "size": "student.blocks", "panel": "teacher.blocks",
-    },
-    "ppg-transfer": {
-        "recipe": "ppg-heart-rate", "variants": {}, "seeds": [0, 1, 2], "compare": "variant", "across": "variant",
-    },
-}  # fmt: skip
-"""Studies by name, as a study file has them. The data and the plan are given on the command line."""
 
 
 @dataclass
@@ -136,7 +95,8 @@ def run_named(
         print_table(summarise(outcome.out), console)
         law_tables.print_laws(outcome.out, console)
         transfer.print_transfer(outcome.out, console)
-        console.print(f"{outcome.out / 'table.md'}  {outcome.out / 'results.csv'}", highlight=False, soft_wrap=True)
+        written = (outcome.out / name for name in ("table.md", "results.csv", "subjects.csv"))
+        console.print("  ".join(str(at) for at in written if at.is_file()), highlight=False, soft_wrap=True)
     if outcome.failed:
         words, error = next(iter(outcome.failed.items()))
         raise UserError(f"{len(outcome.failed)} of {outcome.cells} cells failed, the first ({words}) with: {error}. "
@@ -179,7 +139,12 @@ def run_study(
     finally:
         crew.stop()
         write_csv(results(out), out / "results.csv")
-        page = [markdown(out, summarise(out)), *law_tables.conclude(out), *transfer.conclude(out)]
+        page = [
+            markdown(out, summarise(out)),
+            *law_tables.conclude(out),
+            *transfer.conclude(out),
+            *people.conclude(out),
+        ]
         checkpoint.write(out / "table.md", "\n".join(page).encode())
     why = {in_words(cell.labels): failure(places[cell.name]) for cell in cells}
     failed = {words: error for words, error in why.items() if error is not None}

@@ -60,10 +60,11 @@ class _Apart(Teacher):
 class Frozen(_Apart):
     """A trained model that never changes: in evaluation mode for ever, without gradient, and not in checkpoints."""
 
-    @torch.no_grad()
     def forward(self, batch: Batch) -> Outputs:
-        answer: Outputs = self.model(batch)
-        return answer
+        with torch.inference_mode():
+            answer: Outputs = self.model(batch)
+        # Copies, for what was made in inference mode may not stand in a loss.
+        return Outputs(*({name: value.clone() for name, value in part.items()} for part in answer))
 
 
 class EMA(Teacher):

@@ -8,42 +8,58 @@ from torch import Tensor, nn
 from limbeck import losses
 from limbeck.batch import Batch
 from limbeck.config import Spec
-from limbeck.errors import unknown
+from limbeck.errors import UserError, unknown
 from limbeck.objective import STUDENT, Objective, Scene, Term
 from limbeck.tasks import Task
 
 
 def known(batch: Batch, task: Task) -> Tensor | None:
-    """Where the labels of a task are given, bool `(B, *S)`; None where none is missing."""
-    return None if task.name in batch.whole else task.present(batch.targets[task.name])
+    """Where the labels of a task are given, bool `(B, *S)`; None where none is missing. Of samples that were mixed,
+    where both are."""
+    if task.name in batch.whole:
+        return None
+    given = task.present(batch.targets[task.name])
+    if batch.mixed is None:
+        return given
+    alone = batch.mixed.share.view(-1, *[1] * (given.dim() - 1)) == 1
+    return given & (alone | task.present(batch.mixed.targets[task.name]))
 
 
 class Supervised(Term):
     """Cross-entropy with the labels (squared error for a regression), over the samples that have one.
 
     `smoothing` spreads that share of a label over all classes, `spread` the label of a real value over the bins around
-    it.
+    it; `scaling` is that of the logits. A sample that was mixed has the losses of both its labels, by their shares.
     """
 
-    def __init__(self, task: Task, who: str = STUDENT, smoothing: float = 0.0, spread: float = 0.0) -> None:
+    def __init__(
+        self, task: Task, who: str = STUDENT, smoothing: float = 0.0, spread: float = 0.0,
+        scaling: losses.Scaling = "none",
+    ) -> None:  # fmt: skip
         super().__init__(task.name if who == STUDENT else f"{task.name}({who})", (who,))
-        self.task, self.who, self.smoothing, self.spread = task, who, smoothing, spread
+        self.task, self.who, self.smoothing, self.spread, self.scaling = task, who, smoothing, spread, scaling
 
     @property
     def detail(self) -> str:
         how = [f"{name} {value}" for name, value in (("smoothing", self.smoothing), ("spread", self.spread)) if value]
+        how += [f"logits over {self.scaling}"] if self.scaling != "none" else []
         return f"{self.name} [{', '.join(how)}]" if how else self.name
 
     def forward(self, scene: Scene) -> Tensor:
-        target = scene.batch.targets[self.task.name]
-        logits = scene.outputs[self.who].logits[self.task.name]
+        batch, name = scene.batch, self.task.name
+        logits = losses.scaled(scene.outputs[self.who].logits[name], self.scaling)
+        values = self._values(logits, batch.targets[name])
+        if batch.mixed is not None:
+            share = batch.mixed.share.view(-1, *[1] * (values.dim() - 1))
+            values = share * values + (1 - share) * self._values(logits, batch.mixed.targets[name])
+        return losses.masked_mean(values, known(batch, self.task))
+
+    def _values(self, logits: Tensor, target: Tensor) -> Tensor:
         if self.task.classes is None:
-            values = losses.squared_error(logits, target)
-        elif self.spread:
-            values = losses.ordinal(logits, target, self.task.centres().to(target.device), self.spread)
-        else:
-            values = losses.cross_entropy(logits, self.task.ids(target), self.smoothing)
-        return losses.masked_mean(values, known(scene.batch, self.task))
+            return losses.squared_error(logits, target)
+        if self.spread:
+            return losses.ordinal(logits, target, self.task.centres().to(target.device), self.spread)
+        return losses.cross_entropy(logits, self.task.ids(target), self.smoothing)
 
 
 class Distilled(Term):
@@ -55,10 +71,14 @@ class Distilled(Term):
 
     @property
     def detail(self) -> str:
-        values = ", ".join(f"{k} {v}" for k, v in self.how)
+        values = ", ".join(f"{k} {v}" for k, v in self.how if v != "none")
         return f"{self.name} [{values}]" if values else self.name
 
     def forward(self, scene: Scene) -> Tensor:
+        if self.how.kind == "decoupled" and scene.batch.mixed is not None:
+            raise UserError(
+                "decoupled distillation needs one label a sample, which samples that were mixed do not have"
+            )
         target = scene.batch.targets[self.task.name]
         one, two = (scene.outputs[who].logits[self.task.name] for who in self.reads)
         values = self.how.values(one, two, self.task.ids(target))
@@ -96,10 +116,15 @@ class Soft(Spec):
     """Temperature."""
     reduction: losses.Reduction = "sum"
     """Over classes; `mean` is C times smaller, as PyTorch's default KL is."""
+    scaling: losses.Scaling = "none"
+    """std: of logits over half their own standard deviation, at temperature 1; `T` is then in the factor T^2 alone."""
 
     def values(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """`(B, *S)`."""
-        return losses.soft(student, teacher, self.T, self.reduction)
+        if self.scaling == "none":
+            return losses.soft(student, teacher, self.T, self.reduction)
+        one, two = (2 * losses.scaled(logits, self.scaling) for logits in (student, teacher))
+        return self.T**2 * losses.soft(one, two, 1.0, self.reduction)
 
 
 class Hard(Spec):
@@ -137,9 +162,11 @@ class Feature(Spec):
 Kind = Soft | Hard | Decoupled | Feature
 
 
-def supervised(task: Task, who: str = STUDENT, smoothing: float = 0.0, spread: float = 0.0) -> Objective:
+def supervised(
+    task: Task, who: str = STUDENT, smoothing: float = 0.0, spread: float = 0.0, scaling: losses.Scaling = "none"
+) -> Objective:
     """Cross-entropy (or squared error) of `who` with the labels of a task."""
-    return Objective.of(Supervised(task, who, smoothing, spread))
+    return Objective.of(Supervised(task, who, smoothing, spread, scaling))
 
 
 def kd(task: Task, teacher: str, how: Kind, widths: tuple[int, int] | None = None) -> Objective:

@@ -31,15 +31,15 @@ class Told(Observer):
     """Passes steps on, twice a second."""
 
     def __init__(self, say: Callable[[int, int], None]) -> None:
-        self.say, self.steps, self.said = say, 0, 0.0
+        self.say, self.steps, self.told = say, 0, 0.0
 
     def begins(self, at: Path, step: int, steps: int) -> None:
-        self.steps, self.said = steps, 0.0
+        self.steps, self.told = steps, 0.0
         self.stepped(step)
 
     def stepped(self, step: int) -> None:
-        if time.monotonic() - self.said > 0.5:
-            self.said = time.monotonic()
+        if time.monotonic() - self.told > 0.5:
+            self.told = time.monotonic()
             self.say(step, self.steps)
 
 

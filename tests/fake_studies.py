@@ -55,7 +55,8 @@ def write_cell(at: Path, error: float, seed: int, parameters: int, data: str = "
     at.mkdir(parents=True)
     for name, value in {
         "scores.json": {"selected": {}, "models": models, "agreement": {}},
-        "data.json": {"name": data, "digest": data}, "recipe.json": {"kind": "ppg-heart-rate", "data": {"kind": data}},
+        "data.json": {"name": data, "digest": data, "subjects": len(subjects)},
+        "recipe.json": {"kind": "ppg-heart-rate", "data": {"kind": data}},
         "splits.json": {"split": {"kind": "subject"}, "leaky": False, "audit": {}},
     }.items():  # fmt: skip
         (at / name).write_text(json.dumps(value))

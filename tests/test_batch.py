@@ -1,9 +1,11 @@
 """A batch knows whether its inputs are still those of the table."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from limbeck.batch import Outputs
+from limbeck.batch import Batch, Lazy, Outputs
 from tests.conftest import table
 
 
@@ -32,3 +34,22 @@ def test_batches_and_outputs_cannot_be_changed() -> None:
     for thing, name in ((batch, "pure"), (Outputs({}), "logits")):
         with pytest.raises(AttributeError):
             setattr(thing, name, None)
+
+
+def test_an_input_is_made_once_and_only_when_it_is_asked_for() -> None:
+    asked: list[str] = []
+
+    def made(name: str) -> torch.Tensor:
+        asked.append(name)
+        return torch.zeros(2)
+
+    batch = Batch(Lazy({name: partial(made, name) for name in ("one", "two")}), {}, torch.arange(2))
+    moved = batch.with_inputs({"three": torch.ones(2)}).to(torch.device("meta"))
+    assert asked == []
+    assert sorted(moved.inputs) == ["one", "three", "two"]
+    for _ in range(2):
+        assert moved.inputs["two"].device.type == "meta"
+        assert batch.inputs["two"].device.type == "cpu"
+    assert asked == ["two"]
+    assert len(moved.inputs) == 3
+    assert "four" not in moved.inputs

@@ -79,3 +79,22 @@ def test_a_sweeps_run_is_that_with_its_teacher_alive(capsys: pytest.CaptureFixtu
     assert "1 block from 2, 34 windows, a run of 2 steps" in told
     assert "a run of 60 epochs" in told
     assert all(name in told for name in (*sweep.TAUGHT, sweep.ALIVE))
+
+
+def test_persistence_images_are_those_of_all_peers(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import topology
+
+    topology.main(quick=True, rounds=2)
+    told = capsys.readouterr().out
+    assert "equal to ripser's, gudhi's, cripser's" in told
+    assert all(name in told for name in (topology.PUBLISHED, topology.IMAGER, "2 rounds", "times smaller"))
+
+
+def test_an_epoch_with_two_teachers_is_that_of_the_published_form(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import mixup
+
+    mixup.main(quick=True, rounds=2)
+    told = capsys.readouterr().out
+    assert "120 windows, an epoch with mixup" in told
+    assert "120 windows, an epoch without mixup" in told
+    assert "the paper tells 4.95" in told

@@ -199,3 +199,32 @@ def test_digests_are_the_same_in_every_process() -> None:
     code = "from limbeck.config import digest; print(digest({'b': [1.5, None], 'a': 'ü'}))"
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert digest({"a": "ü", "b": [1.5, None]}) == there == "8cfdfbe6cf853386"
+
+
+class Several(Spec):
+    kind: ClassVar[str] = "several"
+    models: tuple[Net | Tree, ...] = ()
+
+
+def test_specs_of_a_tuple_are_named_by_their_places() -> None:
+    made = override(Several(), arguments(["--models.0", "tree", "--models.0.depth", "7", "--models.1", "net"]))
+    assert made == Several(models=(Tree(depth=7), Net()))
+    assert override(made, {"models.1.width": "2"}) == Several(models=(Tree(depth=7), Net(width=2)))
+    assert parse(Several, json.loads(json.dumps(dump(made)))) == made
+    assert parse(Several, {"models": ["tree", {"width": 3}]}) == Several(models=(Tree(), Net(width=3)))
+    assert override(made, {"models": []}) == Several()
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        ({"models.1": "net"}, "places are 0, 1 and so on, not 1"),
+        ({"models.0": "nett"}, "'nett'"),
+        ({"models.0.widht": "3"}, "'models.0.widht'"),
+        ({"models": "net"}, "expected models.0 and so on, not 'net'"),
+    ],
+)
+def test_a_mistake_in_a_tuple_of_specs_is_told(paths: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError) as error:
+        override(Several(), paths)
+    assert said in str(error.value)

@@ -1,8 +1,12 @@
 """What README and the guides point to and show is there and runs."""
 
 import re
+import runpy
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import limbeck
@@ -40,6 +44,27 @@ def test_the_studies_of_the_paper_page_can_be_read(name: str, tmp_path: Path) ->
     from limbeck.study import find
 
     assert len(find(str(ROOT / "docs" / "papers" / f"{name}.json"), {"data.root": str(tmp_path)}).cells()) >= 9
+
+
+def test_the_lines_about_persistence_images_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "topology.md").read_text(), re.DOTALL)
+    made: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, made)
+    assert made["images"].shape == (100, 3, 64, 64)
+    assert (tmp_path / "persistence.png").read_bytes().startswith(b"\x89PNG")
+    still = made["windows"][:20] * 0.1
+    made["model"].fit([*made["windows"][:20], *still], [1] * 20 + [0] * 20)
+    assert made["model"].predict([made["windows"][30]]).tolist() == [1]
+
+
+def test_the_example_of_persistence_images_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "own.npy", np.random.default_rng(0).normal(size=(5, 2, 30)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["persistence_images.py", "own.npy"])
+    runpy.run_path(str(ROOT / "examples" / "persistence_images.py"))
+    assert (tmp_path / "persistence.png").is_file()
 
 
 def test_readme_names_the_two_commands() -> None:

@@ -10,22 +10,28 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "limbeck"
 FLOORS = """
-0  errors tasks charts batch measures data.__init__ statistics ecg
-1  config process sizes observers signals finished values truth_charts data.archive data.pickles
-2  schedule metrics scaling losses objective checkpoint data.source augment compare cite data.matlab
-3  plan terms journal verdict data.split data.cache timeline teachers models.heads
-4  distiller evaluate data.recordings classical spectral models.sensor models.heart figures
-5  run truth models.hybrid data.clock data.layout data.lines data.synthetic data.watch data.inspect data.ppg
-6  fit notes models.__init__ data.pulse data.columns data.discover data.har data.spc data.wildppg data.dalia data.galaxy
-7  recipe deployed report doctor data.parts
-8  data.folder data.own_pulse
-9  recipes.smooth_distill recipes.ppg_heart_rate edge predict gauge
+0  errors tasks charts batch measures data.__init__ statistics ecg topology.kernels topology.lanes
+1 config process sizes observers signals finished values truth_charts data.archive data.pickles topology.stamps
+1 studies
+2  schedule metrics scaling losses objective checkpoint data.source augment compare cite data.matlab mixup
+3  plan terms journal verdict data.split data.cache timeline teachers models.heads topology.diagrams topology.store
+4 distiller evaluate data.recordings classical spectral models.sensor models.heart figures topology.images mixings
+4 models.wide
+5 run truth models.hybrid data.clock data.layout data.lines data.synthetic data.watch data.inspect data.ppg
+5 topology.transformer
+5  data.geneactiv_bin data.usc_had steering topology.column
+6 fit notes models.__init__ data.pulse data.columns data.discover data.har data.spc data.wildppg data.dalia
+6 data.galaxy topology.__init__
+6  data.geneactiv_labels data.pamap2 topology.plots
+7  recipe deployed report doctor data.parts data.geneactiv
+8  data.folder data.own_pulse topology.shards
+9  recipes.smooth_distill recipes.ppg_heart_rate edge predict gauge recipes.mixup_topology
 10 recipes.__init__
 11 __init__ demo fields grid scoring
-12 board workers
+12 board workers topology_verbs
 13 results
 14 tables laws deployments
-15 law_plot transfer cost
+15 law_plot transfer cost people
 16 law_tables
 17 study
 18 cli

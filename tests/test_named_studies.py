@@ -1,12 +1,13 @@
-"""The studies of heart rate by name, tiny, on simulated pulse waves."""
+"""The studies of heart rate and of persistence by name, tiny, on simulated recordings."""
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from limbeck.errors import Interrupted
+from limbeck.errors import Interrupted, UserError
 from limbeck.observers import Observer
 from limbeck.study import find, run_named, run_study
 
@@ -15,6 +16,11 @@ TINY = {
     "plan.device": "cpu", "seeds": "0",
 }  # fmt: skip
 WAVES = {"data": "pulse", "data.subjects": "5", "data.seconds": "30"}
+LEFT_OUT = {
+    "data": "wearable", "data.subjects": "4", "data.seconds": "12", "data.windows.stride": "100", "eta": "1",
+    "student.depth": "10", "series.depth": "10", "plan.steps": "2", "plan.batch": "16", "plan.evaluations": "1",
+    "plan.device": "cpu", "seeds": "0", "variant": "labels,annealed",
+}  # fmt: skip
 SIZES = {**TINY, **WAVES, "variant": "scratch,dkd from 2,feature from 2,dkd from 4", "student.blocks": "1,2,3,4"}
 
 
@@ -86,3 +92,42 @@ def test_a_transfer_study_ends_in_a_matrix_of_errors(tmp_path: Path) -> None:
     assert "| peaks | " in page
     [matrix] = json.loads((tmp_path / "out" / "transfer.json").read_text())
     assert len([s for s in matrix["scores"] if not s["trained"].startswith("peaks")]) == 4
+
+
+def test_leaving_each_subject_out_has_the_variants_of_the_topology_study() -> None:
+    plain, made = (find(name, {"data": "pamap2", "data.root": "x"}) for name in ("topology", "topology-loso"))
+    assert (made.variants, made.seeds, made.compared, made.reference) == (
+        plain.variants, plain.seeds, "variant", "annealed"
+    )  # fmt: skip
+    cells = made.cells()
+    assert len(cells) == 9 * len(plain.cells())
+    assert {(cell.recipe.split.kind, cell.recipe.split.fold) for cell in cells} == {("loso", i) for i in range(9)}
+
+
+def test_the_subjects_left_out_are_narrowed_and_widened_on_the_command_line() -> None:
+    narrow = find("topology-loso", {**LEFT_OUT, "split.fold": "0,1", "split.valid": "0.125"})
+    assert [(c.labels["variant"], c.labels["split.fold"], c.recipe.split.fold) for c in narrow.cells()] == [
+        ("labels", "0", 0), ("labels", "1", 1), ("annealed", "0", 0), ("annealed", "1", 1),
+    ]  # fmt: skip
+    assert {cell.recipe.split.valid for cell in narrow.cells()} == {0.125}
+    assert len(find("topology-loso", {**LEFT_OUT, "split.fold": ",".join(map(str, range(51)))}).cells()) == 2 * 51
+    for given, said in (("0-8", r"split.fold: .* \(given '0-8'\)"), ("-1", "greater than or equal to 0")):
+        with pytest.raises(UserError, match=said):
+            find("topology-loso", {**LEFT_OUT, "split.fold": given})
+
+
+def test_a_study_that_leaves_subjects_out_ends_in_a_table_by_subject(tmp_path: Path) -> None:
+    """One fold too many: the others count, the table says so, and the command ends in how many there are."""
+    with pytest.raises(UserError, match=r"2 of 6 cells failed.* is not below the number of subjects, 4") as error:
+        run_named("topology-loso", {**LEFT_OUT, "split.fold": "0,3,4"}, tmp_path)
+    assert "variant labels, split.fold 4" in str(error.value)
+    with (tmp_path / "subjects.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "student" and row["task"] == "activity"]
+    told = {(row["variant"], row["subject"]): f"{100 * float(row['accuracy']):.1f}" for row in rows}
+    subjects = dict.fromkeys(row["subject"] for row in rows)
+    assert len(told) == 4
+    _, _, table = (tmp_path / "table.md").read_text().partition("## By subject: data wearable, split loso: activity\n")
+    assert "| subject | labels | annealed |" in table
+    for name in subjects:
+        assert f"| {name} | {told['labels', name]} | {told['annealed', name]} |" in table
+    assert "2 of the data's 4 subjects are in the table." in table

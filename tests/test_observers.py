@@ -13,6 +13,7 @@ from limbeck.errors import UserError
 from limbeck.fit import fit
 from limbeck.observers import Bar, Observer, TensorBoard, Together
 from limbeck.teachers import fingerprint
+from limbeck.workers import Told
 from tests.toy_runs import toy_run
 
 
@@ -120,3 +121,10 @@ def test_without_tensorboard_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError, match=r"limbeck\[track\]"):
         TensorBoard()
+
+
+def test_what_a_recipe_says_reaches_the_terminal_and_no_observer_needs_to_listen() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    Together([Bar(console), Told(lambda step, steps: None)]).said("teachers answer [once]")
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "teachers answer [once]\n"

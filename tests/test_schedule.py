@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.config import dump, parse
-from limbeck.schedule import Constant, Cosine, Linear, Schedule, Steps
+from limbeck.errors import UserError
+from limbeck.schedule import Constant, Cosine, Linear, Schedule, Stairs, Steps
 
 
 def test_cosine_is_that_of_pytorch() -> None:
@@ -46,3 +47,14 @@ def test_every_schedule_is_finite_at_every_progress_and_survives_json(p: float, 
         assert math.isfinite(schedule(p))
         assert -1e-9 <= schedule(p) <= 1 + 1e-9
         assert parse(type(schedule), dump(schedule)) == schedule
+
+
+def test_stairs_hold_each_value_from_its_share_on() -> None:
+    stairs = Stairs(at=(0.1, 0.5), values=(0.2, 0.01))
+    assert [stairs(p) for p in (0.0, 0.0999, 0.1, 0.4999, 0.5, 1.0)] == [1.0, 1.0, 0.2, 0.2, 0.01, 0.01]
+
+
+@pytest.mark.parametrize("values", [{"at": [0.5]}, {"at": [0.5, 0.2]}])
+def test_stairs_without_order_or_values_are_refused(values: dict[str, list[float]]) -> None:
+    with pytest.raises(UserError, match="a value for each share"):
+        parse(Stairs, values)

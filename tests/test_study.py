@@ -122,9 +122,12 @@ def test_what_is_written_of_a_study_is_read_as_the_same_study(tmp_path: Path) ->
 
 
 MOVEMENT = ({"data": "watch"}, {"data": "wisdm", "data.root": "x"}, {"data": "wearable", "plan.epochs": "4"})
+SHAPES = (*MOVEMENT, {"data": "pamap2", "data.root": "x"}, {"data": "usc-had", "data.root": "x", "split.valid": "0.1"})
 GIVEN: dict[str, tuple[dict[str, Any], ...]] = {
     "smooth-distill": MOVEMENT,
     "smooth-distill-ablation": MOVEMENT,
+    "topology": SHAPES,
+    "topology-loso": SHAPES,
     "ppg-scaling": ({"data": "pulse"}, {"data": "ieee-spc", "data.root": "x"}, {"data": "wildppg", "data.root": "x"}),
     "ppg-transfer": ({"sets": "pulse,ieee-spc:x"}, {"sets": "wildppg:x,ppg-dalia:y,galaxyppg:z", "plan.epochs": "4"}),
 }

@@ -232,3 +232,16 @@ def test_a_teacher_that_only_answers_learns_nothing_and_is_fixed_by_nothing() ->
     with pytest.raises(TypeError, match="abstract"):
         Teacher()  # type: ignore[abstract]
     assert SPEC.kind == "resnet1d"
+
+
+def test_a_frozen_teachers_answers_may_stand_in_a_loss() -> None:
+    teacher = Frozen(student())
+    seen: list[bool] = []
+    teacher.model.register_forward_hook(lambda *_: seen.append(torch.is_inference_mode_enabled()))  # type: ignore[operator]
+    answer = teacher(BATCH)
+    assert seen == [True]
+    weight = torch.ones(1, requires_grad=True)
+    for value in (*answer.logits.values(), *answer.features.values()):
+        (weight * value).square().sum().backward()
+    assert weight.grad is not None
+    assert torch.isfinite(weight.grad).all()

@@ -53,11 +53,13 @@ class Toy(Recipe):
         """All that a study reads."""
         leaky = self.split.kind == "random-window"
         checkpoint.write_json(at / "splits.json", {"split": dump(self.split), "leaky": leaky, "audit": {}})
-        checkpoint.write_json(at / "data.json", {"name": "toys", "digest": "toys"})
+        checkpoint.write_json(at / "data.json", {"name": "toys", "digest": "toys", "subjects": SUBJECTS})
         checkpoint.write_json(at / "recipe.json", dump(self))
         subjects = range(SUBJECTS)
         if self.split.kind == "kfold":
             subjects = range(self.split.fold, SUBJECTS, self.split.folds)
+        if self.split.kind == "loso":
+            subjects = [self.split.fold]
         gain = GAIN.get(self.method, 0.0)
         student = self.scores(subjects, gain, process.fold(self.plan.seed, self.method, str(self.lam)))
         trees = self.scores(subjects, -0.3, 0)

@@ -17,7 +17,7 @@ LIMIT = 2**30
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: `name` without folders, and where it lies (`member` of a zip `file`, or the file itself)."""
+    """One file: `name`, mostly without folders, and where it lies (`member` of a zip `file`, or the file itself)."""
 
     name: str
     file: Path
@@ -37,21 +37,22 @@ class Entry:
             raise UserError(f"{place} cannot be read: {error}") from None
 
 
-def find(root: Path, pattern: str, expected: str) -> list[Entry]:
+def find(root: Path, pattern: str, expected: str, folders: int = 0) -> list[Entry]:
     """The files whose whole name matches a pattern (any case), by name: of a zip, of a folder, or of a zip in a folder.
 
-    Raises `UserError` where the root is not there, where nothing matches (`expected` says what should), or where two
-    files have one name.
+    A name includes as many `folders` that the file lies in, parted by `/`. Raises `UserError` where the root is not
+    there, where nothing matches (`expected` says what should), or where two files have one name.
     """
     matches, root = re.compile(pattern, re.IGNORECASE), root.expanduser()
     if not root.exists():
         raise UserError(f"{root}: no such file or folder; {expected}")
     if root.is_dir():
-        found = [Entry(p.name, p) for p in _below(root, DEPTH) if matches.fullmatch(p.name)]
+        inside = ((_tail(p.absolute().as_posix(), folders), p) for p in _below(root, DEPTH))
+        found = [Entry(name, p) for name, p in inside if matches.fullmatch(name)]
         for path in sorted(root.glob("*.[zZ][iI][pP]")) if not found else []:
-            found += _inside(path, matches)
+            found += _inside(path, matches, folders)
     else:
-        found = _inside(root, matches)
+        found = _inside(root, matches, folders)
     if not found:
         raise UserError(f"{root}: no such data here; {expected}")
     found.sort(key=lambda e: (e.name.lower(), str(e.file), e.member))
@@ -74,10 +75,14 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
             yield from _below(path, depth - 1)
 
 
-def _inside(path: Path, matches: re.Pattern[str]) -> list[Entry]:
+def _tail(path: str, folders: int) -> str:
+    return "/".join(path.split("/")[-1 - folders :])
+
+
+def _inside(path: Path, matches: re.Pattern[str], folders: int) -> list[Entry]:
     try:
         with zipfile.ZipFile(path) as held:
             members = [i.filename for i in held.infolist() if not i.is_dir() and "__MACOSX" not in i.filename]
     except (OSError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is not a zip that can be read: {error}") from None
-    return [Entry(m.rpartition("/")[2], path, m) for m in members if matches.fullmatch(m.rpartition("/")[2])]
+    return [Entry(name, path, m) for m in members if matches.fullmatch(name := _tail(m, folders))]

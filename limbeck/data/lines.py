@@ -106,16 +106,18 @@ def _record(text: str, where: str, findings: Findings) -> tuple[int, str, int, f
     return made
 
 
-def table(content: bytes, separator: str, columns: int, where: str, findings: Findings) -> tuple[Array, Array]:
+def table(
+    content: bytes, separator: str, columns: int, where: str, findings: Findings, missing: bool = False
+) -> tuple[Array, Array]:
     """Numbers `(N, columns)` float64 of lines that hold as many, and the number `(N,)` of each one's line, from 0.
 
     A `;` at the end of a line does not matter. Lines that hold something else are left out and counted; a first line of
-    words is a header.
+    words is a header. `missing`: NaN is to be expected.
     """
     content = _plain(content)
     lines = content.count(b"\n") + (not content.endswith(b"\n"))
     if content.count(separator.encode()) == (columns - 1) * lines:
-        values = _fast_table(content, separator, columns)
+        values = _fast_table(content, separator, columns, missing)
         if values is not None and len(values) == lines:
             return values, np.arange(lines)
     rows, numbers = [], []
@@ -133,18 +135,26 @@ def table(content: bytes, separator: str, columns: int, where: str, findings: Fi
     return np.array(rows, np.float64).reshape(-1, columns), np.array(numbers, np.int64)
 
 
-def _fast_table(content: bytes, separator: str, columns: int) -> Array | None:
+def _fast_table(content: bytes, separator: str, columns: int, missing: bool) -> Array | None:
     import pandas as pd
 
     names = [str(i) for i in range(columns)]
     try:
         frame = pd.read_csv(
-            io.BytesIO(content), sep=separator, header=None, names=names, dtype="float64", comment=";", index_col=False
+            io.BytesIO(content),
+            sep=separator,
+            header=None,
+            names=names,
+            dtype="float64",
+            comment=";",
+            index_col=False,
+            keep_default_na=False,
+            na_values=["NaN"] if missing else [],
         )
     except (ValueError, OverflowError):
         return None
     values = frame.to_numpy()
-    return None if np.isnan(values).any() else values
+    return None if not missing and np.isnan(values).any() else values
 
 
 def _plain(content: bytes) -> bytes:

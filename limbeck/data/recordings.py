@@ -51,13 +51,16 @@ class Windowing(Spec):
     """Samples a window, at `rate`."""
     stride: int = Field(60, gt=0)
     """Samples from one window to the next."""
+    first: int = Field(0, ge=0)
+    """Samples of each stretch before its first window."""
     rate: float | None = Field(None, gt=0)
     """Hz that every recording is resampled to; the data set's own where not given."""
     label: Literal["last", "middle", "majority"] = "majority"
     """A window's label is its last sample's (as published), its middle one's, or the most frequent one (for reals, the
     mean)."""
-    borders: Literal["cut", "cross"] = "cut"
-    """cut: no window crosses a recording or a change of label. cross: windows of one joined signal (as published)."""
+    borders: Literal["cut", "ends", "cross"] = "cut"
+    """cut: no window crosses a recording or a change of label. ends: none crosses a recording, and those are kept whose
+    first and last label agree (as published for PAMAP2). cross: windows of one joined signal (as published)."""
     tolerance: float = Field(0.02, ge=0)
     """A recording whose rate is off by no more than this share is taken as it is; 1000 resamples nothing."""
 
@@ -271,33 +274,45 @@ def _starts(
 ) -> tuple[Array, dict[str, int]]:
     """First samples of the windows, and what the borders cost."""
     total = int(lengths.sum())
+    classes = [v for v in labels.values() if v.dtype.kind != "f"]
     if how.borders == "cross":
         firsts, ends = np.array([0]), np.array([total])
+    elif how.borders == "ends":
+        firsts, ends = begins, begins + lengths
     else:
-        classes = [v for v in labels.values() if v.dtype.kind != "f"]
         firsts, ends = signals.label_runs(classes or [np.zeros(total, np.int8)], begins)
-    short = ends - firsts < how.length
+    short = ends - firsts < how.first + how.length
     if short.all():
         longest, what = (
             (int(lengths.max()), "recording")
-            if lengths.max() < how.length
+            if lengths.max() < how.first + how.length
             else (int((ends - firsts).max()), "stretch of unchanged labels")
         )
+        behind = f", behind the first {how.first}," if how.first else ""
         raise UserError(
-            f"windows.length: a window of {how.length} samples ({how.length / rate:.3g} s at {rate:.4g} Hz) is longer "
-            f"than every {what}; the longest has {longest} samples ({longest / rate:.3g} s)"
+            f"windows.length: a window of {how.length} samples ({how.length / rate:.3g} s at {rate:.4g} Hz){behind} is "
+            f"longer than every {what}; the longest has {longest} samples ({longest / rate:.3g} s)"
         )
     lost = {
         "stretches shorter than a window": int(short.sum()),
         "samples of stretches shorter than a window": int((ends - firsts)[short].sum()),
     }
-    return signals.window_starts(firsts, ends, how.length, how.stride), lost
+    starts = signals.window_starts(firsts + how.first, ends, how.length, how.stride)
+    if how.borders == "ends":
+        differ = np.zeros(len(starts), dtype=bool)
+        for values in classes:
+            differ |= values[starts] != values[starts + how.length - 1]
+        if differ.all():
+            raise UserError(f"windows.borders: the first and last label of all {len(starts)} windows differ")
+        lost["windows whose first and last label differ"] = int(differ.sum())
+        starts = starts[~differ]
+    return starts, lost
 
 
 def _targets(task: Task, labels: Array, starts: Array, how: Windowing) -> Tensor:
     """The target of each window: int64 class ids, or float32 for a regression."""
     real = labels.dtype.kind == "f"
-    if how.label == "majority" and (real or how.borders == "cross"):
+    if how.label == "majority" and (real or how.borders != "cut"):
         return torch.from_numpy((signals.mean if real else signals.majority)(labels, starts, how.length))
     at = starts + (how.length // 2 if how.label == "middle" else how.length - 1)
     return torch.from_numpy(labels[at].astype(np.float32 if real else np.int64))

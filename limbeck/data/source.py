@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from limbeck import process
-from limbeck.batch import Batch
+from limbeck.batch import Batch, Lazy
 from limbeck.config import digest
 from limbeck.tasks import IGNORE, Task
 
@@ -183,7 +183,7 @@ class Table:
     def rows(self, index: Tensor) -> Batch:
         """The samples at an index `(B,)` of this table."""
         return Batch(
-            {name: column[index] for name, column in self.inputs.items()},
+            Lazy({name: partial(column.__getitem__, index) for name, column in self.inputs.items()}),
             {name: target.index_select(0, index) for name, target in self.targets.items()},
             self.ids.index_select(0, index),
             whole=self.whole,
@@ -205,6 +205,10 @@ class Table:
             meta={name: values[at.cpu().numpy()] for name, values in self.meta.items()},
             ids=self.ids[at],
         )
+
+    def only(self, *modalities: str) -> "Table":
+        """The table with those inputs alone."""
+        return replace(self, inputs={name: self.inputs[name] for name in modalities})
 
     def to(self, device: torch.device) -> "Table":
         """Inputs, targets and row numbers on another device."""

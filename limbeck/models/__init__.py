@@ -13,11 +13,14 @@ from limbeck.models.heads import Model, MultiTask, Normalise, Several
 from limbeck.models.heart import MLP, PPGResNet
 from limbeck.models.hybrid import Hybrid
 from limbeck.models.sensor import BiLSTM, MTLNet, ResNet1D
+from limbeck.models.wide import ImageWideResNet, WideResNet
 from limbeck.tasks import Task
 
 Sensor = MTLNet | BiLSTM | ResNet1D | Hybrid
 Heart = PPGResNet | MLP
-KINDS: dict[str, type[Model]] = {c.kind: c for c in (MTLNet, BiLSTM, ResNet1D, Hybrid, PPGResNet, MLP)}
+KINDS: dict[str, type[Model]] = {
+    c.kind: c for c in (MTLNet, BiLSTM, ResNet1D, Hybrid, PPGResNet, MLP, WideResNet, ImageWideResNet)
+}
 
 __all__ = [
     "KINDS",
@@ -25,6 +28,7 @@ __all__ = [
     "BiLSTM",
     "Heart",
     "Hybrid",
+    "ImageWideResNet",
     "MTLNet",
     "Model",
     "MultiTask",
@@ -33,6 +37,7 @@ __all__ = [
     "ResNet1D",
     "Sensor",
     "Several",
+    "WideResNet",
     "load",
 ]
 

@@ -1,8 +1,9 @@
 """A trunk with one linear head a task, and what is common to all specs of models."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,50 +14,60 @@ from limbeck.data.source import Column
 from limbeck.tasks import Task
 
 MODALITY = "sensor"
-"""The input that these models read."""
+"""The input that most models read."""
 SHARED = "shared"
 """The feature `(B, F)` that all heads read."""
+How = Literal["channel", "scale", "within", "window"]
+LARGEST = 1 << 24
+"""Values that statistics are taken of at once."""
 
 
 class Normalise(nn.Module):
-    """`(x - mean) / std` of windows `(B, M, L)`; the identity until `fit` has seen training windows.
+    """`(x - mean) / std` of windows `(B, M, L)` or images `(B, M, H, W)`, whose `dims` are 1 or 2; the identity until
+    `fit` has seen training windows.
 
     `window`: each channel of each window has its own, so nothing is fitted; one that never changes becomes 0.
     `channel`: each channel has its own mean and standard deviation. `scale`: one factor for each triple of channels,
     their root mean square (for all of them where they are no triples), and no shift, so that what is a direction in
-    space stays one and sensors of other units weigh alike.
+    space stays one and sensors of other units weigh alike. `within`: each channel by its mean, and by the mean of the
+    standard deviations that the windows have by themselves.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, channels: int, how: Literal["channel", "scale", "window"] = "channel") -> None:
+    def __init__(self, channels: int, how: How = "channel", dims: int = 1) -> None:
         super().__init__()
         self.how = how
         if how == "window":
             return
-        self.register_buffer("mean", torch.zeros(channels, 1))
-        self.register_buffer("std", torch.ones(channels, 1))
+        self.register_buffer("mean", torch.zeros(channels, *[1] * dims))
+        self.register_buffer("std", torch.ones(channels, *[1] * dims))
 
-    def fit(self, column: Column, chunk: int = 4096) -> None:
+    def fit(self, column: Column) -> None:
         """Takes the statistics of every window of a column, which must be the training part's."""
         if self.how == "window":
             return
-        count, total, square = 0, torch.zeros(len(self.mean)).double(), torch.zeros(len(self.mean)).double()
-        for at in torch.arange(len(column)).split(chunk):
-            x = column[at].double()
+        count = 0
+        total, square, within = (torch.zeros(len(self.mean)).double() for _ in range(3))
+        for at in torch.arange(len(column)).split(min(4096, max(1, LARGEST // math.prod(column.shape)))):
+            x = column[at].double().flatten(2)
             count += x.shape[0] * x.shape[2]
             total += x.sum(dim=(0, 2))
             square += x.square().sum(dim=(0, 2))
-        if self.how == "channel":
+            if self.how == "within":
+                within += x.std(dim=2, correction=0).sum(dim=0)
+        if self.how == "within":
+            mean, std = total / count, within / len(column)
+        elif self.how == "channel":
             mean = total / count
             std = (square / count - mean.square()).clamp(min=0).sqrt()
         else:
             sensor = 3 if len(square) % 3 == 0 else len(square)
             power = square.view(-1, sensor).mean(dim=1).repeat_interleave(sensor)
             mean, std = torch.zeros_like(total), (power / count).sqrt()
-        self.mean.copy_(mean.unsqueeze(1))
-        self.std.copy_(torch.where(std > 0, std, 1.0).unsqueeze(1))
+        self.mean.copy_(mean.view_as(self.mean))
+        self.std.copy_(torch.where(std > 0, std, 1.0).view_as(self.std))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.how != "window":
@@ -71,16 +82,23 @@ class Normalise(nn.Module):
 
 
 class MultiTask(nn.Module):
-    """A trunk `(B, M, L) -> (B, F)` and a linear head a task. Declares the feature `shared`.
+    """A trunk `(B, M, L) -> (B, F)` and a linear head a task, on the input `modality`. Declares the feature `shared`.
 
     With `stitch` each head reads the feature through a learnt vector of its own, and declares what it reads as
     `shared:<task>`. `reads` names the feature of each task's head.
     """
 
     def __init__(
-        self, trunk: nn.Module, width: int, tasks: Sequence[Task], normalise: Normalise | None, stitch: bool = False
+        self,
+        trunk: nn.Module,
+        width: int,
+        tasks: Sequence[Task],
+        normalise: Normalise | None,
+        stitch: bool = False,
+        modality: str = MODALITY,
     ) -> None:
         super().__init__()
+        self.modality = modality
         self.width, self.tasks, self.normalise, self.trunk = width, tuple(tasks), normalise, trunk
         # Lists, not dicts by name: a label column may have any name, an attribute of a module may not.
         self.heads = nn.ModuleList(nn.Linear(width, task.classes or 1) for task in tasks)
@@ -93,7 +111,7 @@ class MultiTask(nn.Module):
         return self.heads[[t.name for t in self.tasks].index(task)]
 
     def forward(self, batch: Batch) -> Outputs:
-        x = batch.inputs[MODALITY]
+        x = batch.inputs[self.modality]
         feature: Tensor = self.trunk(x if self.normalise is None else self.normalise(x))
         features = {SHARED: feature}
         if self.stitched:
@@ -117,22 +135,24 @@ class Several(nn.Module):
 
 
 class Model(Spec, ABC):
-    """The spec of a model for sensor windows."""
+    """The spec of a model for sensor windows, or for what a batch has by the name `modality`."""
 
-    normalise: Literal["none", "channel", "scale", "window"] = "channel"
-    """Inside the model. With the statistics of the training windows: each channel for itself, or each triple by one
-    factor; or with its own: each window and channel for itself."""
+    modality: ClassVar[str] = MODALITY
+    normalise: Literal["none", "channel", "scale", "within", "window"] = "channel"
+    """Inside the model. With the statistics of the training windows: each channel for itself, each triple by one
+    factor, or each channel by the mean of the windows' own deviations; or with its own: each window and channel for
+    itself."""
     stitch: bool = False
     """Each head reads the shared feature through a learnt vector of its own."""
 
     @abstractmethod
     def trunk(self, channels: int, length: int) -> tuple[nn.Module, int]:
-        """The trunk for windows `(B, channels, length)`, and the width F of its feature."""
+        """The trunk for windows `(B, channels, length)` or squares of that side, and the width F of its feature."""
 
     def build(self, tasks: Sequence[Task], shape: Sequence[int]) -> MultiTask:
-        """The model, with fresh weights from torch's generator. `shape` is (M, L). Raises `UserError` where it does not
-        fit."""
-        channels, length = shape
-        trunk, width = self.trunk(channels, length)
-        normalise = None if self.normalise == "none" else Normalise(channels, self.normalise)
-        return MultiTask(trunk, width, tasks, normalise, self.stitch)
+        """The model, with fresh weights from torch's generator. `shape` is (M, L) or (M, H, W). Raises `UserError`
+        where it does not fit."""
+        channels, *size = shape
+        trunk, width = self.trunk(channels, size[0])
+        normalise = None if self.normalise == "none" else Normalise(channels, self.normalise, len(size))
+        return MultiTask(trunk, width, tasks, normalise, self.stitch, self.modality)

@@ -72,6 +72,38 @@ def test_crossing_windows_are_cut_from_one_array_and_labelled_by_their_last_samp
     assert by_votes.targets["activity"].tolist() == [2 if i - 49 > 450 else 0 for i in last]
 
 
+def test_windows_of_equal_ends_may_cross_a_change_of_label_but_no_recording() -> None:
+    """First samples, one by one, as a loop over a list would find them."""
+    rng = np.random.default_rng(1)
+    labels = [np.repeat(rng.integers(0, 3, 40), 25), np.repeat(rng.integers(0, 2, 20), 41)]
+    parts = [recording(len(v), {"activity": v, "side": 0}, str(i), offset=10_000 * i) for i, v in enumerate(labels)]
+    how = Windowing(length=60, stride=13, first=7, borders="ends", label="last")
+    made = windowed(reading(*parts), how, "toy")
+    expected = []
+    for i, values in enumerate(labels):
+        for start in range(7, len(values) - 60 + 1, 13):
+            if values[start] == values[start + 59]:
+                expected.append((10_000 * i + start, int(values[start])))
+    windows = made.rows(torch.arange(len(made))).inputs["sensor"][:, 0]
+    assert list(zip(windows[:, 0].tolist(), made.targets["activity"].tolist(), strict=True)) == expected
+    assert (windows[:, -1] - windows[:, 0] == 59).all()
+    tried = sum(len(range(7, len(v) - 59, 13)) for v in labels)
+    assert made.card["dropped"] == {"windows whose first and last label differ": tried - len(expected)}
+    assert 0 < len(expected) < tried
+    voted = windowed(reading(*parts), how.changed(label="majority"), "toy").targets["activity"]
+    assert (voted != made.targets["activity"]).any()
+
+
+def test_the_first_samples_of_each_stretch_can_be_passed_over() -> None:
+    part = recording(250, {"activity": np.repeat([0, 1], [150, 100])})
+    made = windowed(reading(part), Windowing(length=50, stride=50, first=20), "toy")
+    assert (made.meta["start"] * 20).tolist() == [20, 70, 170]
+    with pytest.raises(UserError, match=r"behind the first 120, is longer than every stretch .* has 150 samples"):
+        windowed(reading(part), Windowing(length=50, first=120), "toy")
+    with pytest.raises(UserError, match="the first and last label of all 1 windows differ"):
+        windowed(reading(part), Windowing(length=200, stride=60, borders="ends"), "toy")
+
+
 def test_a_label_missing_for_one_task_is_kept_and_a_window_without_any_is_dropped_and_counted() -> None:
     parts = (
         recording(100, {"activity": 1, "side": IGNORE}),
