@@ -47,7 +47,8 @@ EPOCHS = (30, 200)
 """Of a run, over which the pass that fills a store is spread: the recipe's own, and the paper's."""
 PAPER = 22.48 / 4.54
 """Seconds of an epoch with two teachers (WRN16-3), and with one; as published."""
-PUBLISHED = "published"
+PUBLISHED, LEAN = "published", "- and no workers"
+ASKED, STORED = "limbeck, teachers asked each step", "limbeck, answers stored"
 Spents = dict[str, list[Spent]]
 Parts = dict[str, float]
 
@@ -81,8 +82,8 @@ def with_mixup(steps: float) -> dict[str, Parts]:
         PUBLISHED: {"mixed": steps, "workers": 1},
         "published, again (A/A)": {"mixed, again": steps, "workers": 1},
         "teachers without gradient": {"mixed, free": steps, "workers": 1},
-        "- and no workers": {"mixed, free": steps, "no workers": 1},
-        "limbeck, teachers asked each step": {"limbeck": steps},
+        LEAN: {"mixed, free": steps, "no workers": 1},
+        ASKED: {"limbeck": steps},
     }
     return made | stored(f"limbeck, {MIXINGS} mixings, stored", "limbeck, planned", steps, MIXINGS)
 
@@ -92,9 +93,9 @@ def without_mixup(steps: float) -> dict[str, Parts]:
     made = {
         PUBLISHED: {"unmixed": steps, "workers": 1},
         "teachers without gradient": {"unmixed, free": steps, "workers": 1},
-        "- and no workers": {"unmixed, free": steps, "no workers": 1},
+        LEAN: {"unmixed, free": steps, "no workers": 1},
     }
-    return made | stored("limbeck, answers stored", "limbeck, stored", steps, 1)
+    return made | stored(STORED, "limbeck, stored", steps, 1)
 
 
 def stored(name: str, side: str, steps: float, passes: int) -> dict[str, Parts]:
@@ -182,12 +183,15 @@ def print_all(setting: Setting, rounds: int) -> None:
         found = {name: put_together(spent, each) for name, each in parts.items()}
         print(timing.table(f"{about} {what}", found, PUBLISHED, windows, "window"))
     print(timing.table("its parts; of workers, an epoch", spent, "mixed", 1, "step"))
+    mixed, plain = with_mixup(steps), without_mixup(steps)
+    leaner = [str(against(spent, parts[name], parts[LEAN])) for parts, name in ((mixed, ASKED), (plain, STORED))]
+    print(f"  limbeck by the form without gradient and workers: asked {leaner[0]}, stored {leaner[1]}")
     share = against(spent, {"images": 1}, {"image teacher": 1})
     print(f"  rendering, of a step of the image teacher's training: {100 * share.median:.2f} %")
-    two, one = with_mixup(steps), {"mixed, series": steps, "workers, series": 1.0}
-    ours = against(spent, two["limbeck, teachers asked each step"], {"limbeck, series": steps})
+    one = {"mixed, series": steps, "workers, series": 1.0}
+    ours = against(spent, mixed[ASKED], {"limbeck, series": steps})
     print(
-        f"  two teachers against the series' alone: published {against(spent, two[PUBLISHED], one)}, limbeck {ours}; "
+        f"  two teachers against the series' alone: published {against(spent, mixed[PUBLISHED], one)}, limbeck {ours}; "
         f"the paper tells {PAPER:.2f}, of another machine and other data",
         flush=True,
     )

@@ -289,7 +289,10 @@ def handed_out(setting: Setting, workers: int, images: bool = True) -> timing.Tu
     torch.set_num_threads(1)
     every = setting.dense(setting.whole.train)
     data: list[Any] = list(zip(*(every if images else every[1:]), strict=True))
-    with warnings.catch_warnings():  # that there are fewer cores than workers
-        warnings.simplefilter("ignore")
-        loader = DataLoader(data, setting.batch, shuffle=True, num_workers=workers)  # type: ignore[arg-type]
-    return lambda: deque(loader, maxlen=0)
+
+    def hand_out() -> None:
+        with warnings.catch_warnings():  # that there are fewer cores than workers
+            warnings.simplefilter("ignore")
+            deque(DataLoader(data, setting.batch, shuffle=True, num_workers=workers), maxlen=0)  # type: ignore[arg-type]
+
+    return hand_out

@@ -16,6 +16,34 @@ PAPERS: dict[str, tuple[str, dict[str, str]]] = {
         "author": "Jeon, Eun Som and Choi, Hongjun and Buman, Matthew P. and Turaga, Pavan",
         "journal": "IEEE Sensors Journal", "year": "2025", "doi": "10.1109/JSEN.2024.3517653",
         "eprint": "2502.00779", "archiveprefix": "arXiv"}),
+    "adams2017persistence": ("article", {
+        "title": "Persistence Images: A Stable Vector Representation of Persistent Homology",
+        "author": "Adams, Henry and Emerson, Tegan and Kirby, Michael and Neville, Rachel and Peterson, Chris and "
+                  "Shipman, Patrick and Chepushtanova, Sofya and Hanson, Eric and Motta, Francis and Ziegelmeier, Lori",
+        "journal": "Journal of Machine Learning Research", "volume": "18", "number": "8", "pages": "1--35",
+        "year": "2017"}),
+    "zagoruyko2016wide": ("inproceedings", {
+        "title": "Wide Residual Networks",
+        "author": "Zagoruyko, Sergey and Komodakis, Nikos",
+        "booktitle": "BMVC", "year": "2016", "eprint": "1605.07146", "archiveprefix": "arXiv"}),
+    "zhang2018mixup": ("inproceedings", {
+        "title": "mixup: Beyond Empirical Risk Minimization",
+        "author": "Zhang, Hongyi and Cisse, Moustapha and Dauphin, Yann N. and Lopez-Paz, David",
+        "booktitle": "ICLR", "year": "2018", "eprint": "1710.09412", "archiveprefix": "arXiv"}),
+    "yun2019cutmix": ("inproceedings", {
+        "title": "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
+        "author": "Yun, Sangdoo and Han, Dongyoon and Oh, Seong Joon and Chun, Sanghyuk and Choe, Junsuk and "
+                  "Yoo, Youngjoon",
+        "booktitle": "ICCV", "year": "2019", "eprint": "1905.04899", "archiveprefix": "arXiv"}),
+    "devries2017cutout": ("misc", {
+        "title": "Improved Regularization of Convolutional Neural Networks with Cutout",
+        "author": "DeVries, Terrance and Taylor, Graham W.",
+        "year": "2017", "eprint": "1708.04552", "archiveprefix": "arXiv"}),
+    "szegedy2016rethinking": ("inproceedings", {
+        "title": "Rethinking the Inception Architecture for Computer Vision",
+        "author": "Szegedy, Christian and Vanhoucke, Vincent and Ioffe, Sergey and Shlens, Jonathon and "
+                  "Wojna, Zbigniew",
+        "booktitle": "CVPR", "year": "2016", "eprint": "1512.00567", "archiveprefix": "arXiv"}),
     "arora2025ppg": ("misc", {
         "title": "Towards Characterizing Knowledge Distillation of PPG Heart Rate Estimation Models",
         "author": "Arora, Kanav and Narayanswamy, Girish and Patel, Shwetak and Li, Richard",
@@ -58,7 +86,12 @@ PAPERS: dict[str, tuple[str, dict[str, str]]] = {
 
 USES: dict[str, tuple[str, ...]] = {
     "smooth-distill": ("vu2025smooth", "tarvainen2017mean", "hinton2015distilling"),
-    "mixup-topology": ("jeon2025mixup", "hinton2015distilling"),
+    "mixup-topology": ("jeon2025mixup", "adams2017persistence", "zagoruyko2016wide", "hinton2015distilling"),
+    "mixup": ("zhang2018mixup",),
+    "adaptive": ("zhang2018mixup",),
+    "cutmix": ("yun2019cutmix",),
+    "cutout": ("devries2017cutout",),
+    "smoothing": ("szegedy2016rethinking",),
     "ppg-heart-rate": ("arora2025ppg", "hinton2015distilling"),
     "joint-distill": ("cheng2025joint", "hinton2015distilling"),
     "distill-2md-mtl": ("hosseini2019distill", "hinton2015distilling"),
@@ -69,7 +102,7 @@ USES: dict[str, tuple[str, ...]] = {
     "ema": ("tarvainen2017mean",),
     "trees": ("geurts2006extremely",),
 }
-"""Papers by the name of a recipe, of a kind of distillation, of a teacher, or of the classical baseline."""
+"""Papers by the name of a recipe, a kind of distillation or mixing, a teacher, or the classical baseline."""
 
 
 def citation(kind: str) -> str:
@@ -84,8 +117,8 @@ def keys_of(recipe: Mapping[str, Any], models: Iterable[str] = ()) -> list[str]:
 
     A recipe that has no paper adds none.
     """
-    how = recipe.get("how")
-    kinds = [recipe["kind"], how.get("kind") if isinstance(how, Mapping) else how, recipe.get("strategy"), *models]
+    parts = [recipe.get(name) for name in ("how", "strategy", "mix")]
+    kinds = [recipe["kind"], *(part.get("kind") if isinstance(part, Mapping) else part for part in parts), *models]
     return list(dict.fromkeys(key for kind in kinds if kind in USES for key in USES[kind]))
 
 

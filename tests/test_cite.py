@@ -45,6 +45,11 @@ def test_a_run_cites_its_recipe_its_kind_of_distillation_and_its_models_once_eac
     assert keys == [*USES["smooth-distill"], "zhao2022decoupled", "geurts2006extremely"]
 
 
+def test_a_run_cites_how_it_mixes() -> None:
+    recipe = {"kind": "mixup-topology", "mix": {"kind": "cutmix"}}
+    assert keys_of(recipe) == [*USES["mixup-topology"], "yun2019cutmix"]
+
+
 def test_a_recipe_without_a_paper_cites_none() -> None:
     assert bibtex(keys_of({"kind": "mine"}, ["student"])) == ""
 
