@@ -20,14 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import timing
+from benchmarks.mixup_setting import MIXED, MIXINGS, PLANNED, UNMIXED, Setting
 from benchmarks.mixup_sides import (
-    MIXED,
-    MIXINGS,
-    PLANNED,
-    UNMIXED,
     Limbeck,
     Published,
-    Setting,
     advance,
     answered,
     blend,
@@ -174,16 +170,16 @@ def print_all(setting: Setting, rounds: int) -> None:
     windows = len(setting.whole.train)
     steps = windows / setting.batch
     makers = sides(setting)
-    with (
-        nullcontext({name: make() for name, make in makers.items()}) if setting.quick else timing.apart(makers) as each
-    ):
+    # All at once where it is only shown to work; else as they run in life, each with its own way to keep freed memory.
+    made = nullcontext({name: make() for name, make in makers.items()}) if setting.quick else timing.apart(makers)
+    with made as each:
         spent = timing.measure(each, rounds)
     about = f"WRN16-1 from a series' and an image's WRN16-{setting.width}, {windows} windows, an epoch"
-    for what, parts in (("with mixup", with_mixup(steps)), ("without mixup", without_mixup(steps))):
+    mixed, plain = with_mixup(steps), without_mixup(steps)
+    for what, parts in (("with mixup", mixed), ("without mixup", plain)):
         found = {name: put_together(spent, each) for name, each in parts.items()}
         print(timing.table(f"{about} {what}", found, PUBLISHED, windows, "window"))
     print(timing.table("its parts; of workers, an epoch", spent, "mixed", 1, "step"))
-    mixed, plain = with_mixup(steps), without_mixup(steps)
     leaner = [str(against(spent, parts[name], parts[LEAN])) for parts, name in ((mixed, ASKED), (plain, STORED))]
     print(f"  limbeck by the form without gradient and workers: asked {leaner[0]}, stored {leaner[1]}")
     share = against(spent, {"images": 1}, {"image teacher": 1})
@@ -198,5 +194,5 @@ def print_all(setting: Setting, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    asked = timing.arguments(__doc__ or "", 8)
+    asked = timing.arguments(__doc__ or "", 6)
     main(asked.quick, 2 if asked.quick else asked.rounds)

@@ -77,7 +77,7 @@ class _Trunk(nn.Module):
         self.features = now
 
     def forward(self, x: Tensor) -> Tensor:
-        # Channels last in memory, which the layers keep: two thirds of the time of a training step on a CPU.
+        # Channels last in memory, which the layers keep: a CPU answers and, in narrow networks, learns a fifth faster.
         x = x.unsqueeze(2) if self.flat else x
         feature: Tensor = self.layers(x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2))
         return feature
