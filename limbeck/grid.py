@@ -151,7 +151,7 @@ def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None
     """A study from plain values: `recipe`, `base` (fields of it), and the fields of `Study`.
 
     `paths` change the base; what the study varies is narrowed to the values given for it: `seeds`, `variant`, an axis
-    of the grid. `sets` are the variants of a study across data sets. Raises `UserError` for an unknown name, and for a
+    of the grid. `reference` is what differences are taken against. `sets` are the variants of a study across data sets. Raises `UserError` for an unknown name, and for a
     path that the study varies in another way.
     """
     from limbeck import recipes
@@ -177,8 +177,7 @@ def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None
 def _narrowed(values: Mapping[str, Any], paths: dict[str, Any]) -> dict[str, Any]:
     """The fields of a study that `paths` narrow; what is used of those is taken out."""
     found: dict[str, Any] = {}
-    if "seeds" in paths:
-        found["seeds"] = paths.pop("seeds")
+    found |= {name: paths.pop(name) for name in ("seeds", "reference") if name in paths}
     if values.get("across") == VARIANT and ("sets" in paths or not values.get("variants")):
         found["variants"] = _sets(paths.pop("sets", ""))
     if VARIANT in paths and values.get("variants"):
@@ -189,11 +188,11 @@ def _narrowed(values: Mapping[str, Any], paths: dict[str, Any]) -> dict[str, Any
     own = {axis: paths.pop(axis) for axis in values.get("grid", {}) if axis in paths}
     if own:
         found["grid"] = {**values["grid"], **{axis: _values(given) for axis, given in own.items()}}
-    reference, axis = values.get("reference"), values.get("compare") or next(iter(values.get("grid", {})), VARIANT)
+    reference, axis = found.get("reference", values.get("reference")), values.get("compare") or next(iter(values.get("grid", {})), VARIANT)
     left = found.get("variants") if axis == VARIANT else found.get("grid", {}).get(axis)
     if reference is not None and left is not None and label_of(reference) not in map(label_of, left):
-        raise UserError(f"--{axis} leaves out {label_of(reference)!r}, the study's reference; name it too, or write a "
-                        "study file that has another")  # fmt: skip
+        raise UserError(f"--{axis} leaves out {label_of(reference)!r}, the study's reference; name it too, or another "
+                        "as --reference")  # fmt: skip
     return found
 
 
@@ -237,15 +236,15 @@ def plain(study: Study) -> dict[str, Any]:
 
 
 def claim(study: Study, cells: Sequence[Cell], out: Path) -> None:
-    """Writes the study into its folder; raises `UserError` with the first difference where another one lies there."""
+    """Writes the study into its folder; raises `UserError` with the first difference where another one lies there. The
+    reference may be another: nothing is trained by it."""
     path = out / "study.json"
     if path.is_file():
-        old, new = checkpoint.read_json(path), plain(study)
-        unlike = differences(old | {"base": anywhere(old["base"])}, new | {"base": anywhere(new["base"])})
+        told = [checkpoint.read_json(path), plain(study)]
+        unlike = differences(*(each | {"base": anywhere(each["base"]), "reference": None} for each in told))
         if unlike:
             raise UserError(
                 f"{out} holds a study of other values: {unlike[0]}. Choose another --out, or delete that folder"
             )
     checkpoint.write_json(out / "cells.json", {cell.name: cell.labels for cell in cells})
-    if not path.is_file():
-        checkpoint.write_json(path, plain(study))
+    checkpoint.write_json(path, plain(study))

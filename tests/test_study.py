@@ -456,6 +456,24 @@ def test_narrowing_that_leaves_out_the_reference_names_it(
     assert define(values, "mine", {"variant": "a", "lam": "0.1,0.2"}).cells()
 
 
+def test_differences_can_be_taken_against_another_value_without_training_again(tmp_path: Path) -> None:
+    run_study(toys(reference="plain"), tmp_path)
+    before = ran(tmp_path)
+    assert "to plain" in (tmp_path / "table.md").read_text()
+    again = find(str(tmp_path), {"reference": "good"})
+    run_study(again, tmp_path)
+    assert ran(tmp_path) == before
+    assert "to good" in (tmp_path / "table.md").read_text()
+    assert find(str(tmp_path)).reference == "good"
+    with pytest.raises(UserError, match="no value of method 'god'; did you mean 'good'"):
+        find(str(tmp_path), {"reference": "god"})
+
+
+def test_narrowing_may_name_another_reference() -> None:
+    values = {"recipe": "toy", "variants": {"a": {}, "b": {"method": "good"}}, "reference": "a"}
+    assert define(values, "mine", {"variant": "b", "reference": "b"}).reference == "b"
+
+
 def test_what_a_study_varies_can_be_narrowed_on_the_command_line() -> None:
     values = {"recipe": "toy", "grid": {"lam": [0.1, 0.2, 0.3]}, "variants": {"a": {}, "b": {"method": "good"}}}
     made = define(values, "mine", {"lam": "0.1,0.3", "variant": "b", "seeds": "4"})
