@@ -10,6 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+MODALITY = "sensor"
+"""The input that most models read: sensor windows."""
+
 
 class Lazy(Mapping[str, Tensor]):
     """Inputs by modality, each made when it is first asked for: what no model reads costs nothing."""
@@ -20,7 +23,8 @@ class Lazy(Mapping[str, Tensor]):
 
     def __getitem__(self, modality: str) -> Tensor:
         if modality not in self.made:
-            self.made[modality] = self.makers[modality]()
+            with torch.inference_mode(False):  # though a teacher asks first: the student may ask too
+                self.made[modality] = self.makers[modality]()
         return self.made[modality]
 
     def __iter__(self) -> Iterator[str]:

@@ -119,7 +119,8 @@ def _choose(classes: Sequence[type[Spec]], value: Any, default: Any, where: str)
         if cls.kind == kind:
             known = dump(base) if base and base.kind == kind else {}
             return parse(cls, {**known, **named}, where + ".")
-    raise unknown(where.rpartition(".")[2], str(kind), [c.kind for c in classes])
+    name = where.rpartition(".")[2]
+    raise unknown(where if name.isdigit() else name, str(kind), [c.kind for c in classes])
 
 
 def override(base: S, paths: Mapping[str, Any]) -> S:

@@ -18,6 +18,7 @@ from limbeck.config import digest
 from limbeck.data.source import Table
 from limbeck.data.split import Split
 from limbeck.errors import UserError
+from limbeck.models.heads import MultiTask
 from limbeck.tasks import Task
 from limbeck.teachers import Cached, Frozen, Teacher, fingerprint
 from limbeck.values import answered, is_real
@@ -49,7 +50,7 @@ def _outputs(model: nn.Module, table: Table, features: Sequence[str], device: to
     model.eval()
     try:
         with torch.inference_mode():
-            for index in torch.arange(len(table), device=table.ids.device).split(_chunk(table)):
+            for index in torch.arange(len(table), device=table.ids.device).split(_chunk(model, table)):
                 each: Outputs = model(table.rows(index).to(device))
                 logits.append(each.logits)
                 found.append({name: each.features[name] for name in features})
@@ -58,9 +59,10 @@ def _outputs(model: nn.Module, table: Table, features: Sequence[str], device: to
     return Outputs(_joined(logits), _joined(found))
 
 
-def _chunk(table: Table) -> int:
-    largest = max(math.prod(column.shape) for column in table.inputs.values())
-    return max(1, min(CHUNK, VALUES // largest))
+def _chunk(model: nn.Module, table: Table) -> int:
+    inner = model.model if isinstance(model, Frozen) else model
+    read = [inner.modality] if isinstance(inner, MultiTask) else list(table.inputs)
+    return max(1, min(CHUNK, VALUES // max(math.prod(table.shape(modality)) for modality in read)))
 
 
 def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -151,8 +151,8 @@ def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None
     """A study from plain values: `recipe`, `base` (fields of it), and the fields of `Study`.
 
     `paths` change the base; what the study varies is narrowed to the values given for it: `seeds`, `variant`, an axis
-    of the grid. `reference` is what differences are taken against. `sets` are the variants of a study across data sets. Raises `UserError` for an unknown name, and for a
-    path that the study varies in another way.
+    of the grid. `reference` is what differences are taken against. `sets` are the variants of a study across data sets.
+    Raises `UserError` for an unknown name, and for a path that the study varies in another way.
     """
     from limbeck import recipes
 
@@ -188,7 +188,8 @@ def _narrowed(values: Mapping[str, Any], paths: dict[str, Any]) -> dict[str, Any
     own = {axis: paths.pop(axis) for axis in values.get("grid", {}) if axis in paths}
     if own:
         found["grid"] = {**values["grid"], **{axis: _values(given) for axis, given in own.items()}}
-    reference, axis = found.get("reference", values.get("reference")), values.get("compare") or next(iter(values.get("grid", {})), VARIANT)
+    reference = found.get("reference", values.get("reference"))
+    axis = values.get("compare") or next(iter(values.get("grid", {})), VARIANT)
     left = found.get("variants") if axis == VARIANT else found.get("grid", {}).get(axis)
     if reference is not None and left is not None and label_of(reference) not in map(label_of, left):
         raise UserError(f"--{axis} leaves out {label_of(reference)!r}, the study's reference; name it too, or another "

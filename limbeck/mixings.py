@@ -4,7 +4,7 @@ A step then draws one of them for each of its samples. What is spared is the tea
 is that a sample meets so many partners, and no more, in the whole run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -91,15 +91,18 @@ class Planned(Teacher):
 
     def __init__(self, answers: Sequence[Cached]) -> None:
         super().__init__()
-        self.answers = list(answers)
-        self.tasks = list(self.answers[0].logits)
-        self.logits = {task: torch.stack([each.logits[task] for each in self.answers]) for task in self.tasks}
+        self.keys = [each.key for each in answers]
+        self.logits = {task: torch.stack([each.logits[task] for each in answers]) for task in answers[0].logits}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Planned":
+        self.logits = {task: fn(value) for task, value in self.logits.items()}
+        return self
 
     def forward(self, batch: Batch) -> Outputs:
         if batch.mixed is None or batch.mixed.plan is None:
             raise ValueError("a teacher of mixings that were drawn beforehand was given another batch")
         at = batch.mixed.plan, batch.ids
-        return Outputs({task: logits.to(batch.ids.device)[at] for task, logits in self.logits.items()})
+        return Outputs({task: logits[at] for task, logits in self.logits.items()})
 
     def fingerprint(self) -> WeightsDigest:
-        return digest([each.key for each in self.answers])
+        return digest(self.keys)

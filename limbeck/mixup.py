@@ -17,10 +17,10 @@ from pydantic import Field
 from scipy.special import betaincinv
 from torch import Tensor
 
-from limbeck.batch import Batch, Lazy, Mixed
+from limbeck.batch import MODALITY, Batch, Lazy, Mixed
 from limbeck.config import Spec
 
-SERIES = "sensor"
+SERIES = MODALITY
 """The modality that `alpha1` belongs to; `alpha2` belongs to all others."""
 
 
@@ -164,6 +164,10 @@ class CutMix(Pairing):
     kept [Yun 2019, arXiv:1905.04899]."""
 
     kind: ClassVar[str] = "cutmix"
+    alpha1: float = Field(1.0, gt=0)
+    """Of the share that is kept of a series, and of its label; 1 (any share as likely) as published for images."""
+    alpha2: float = Field(1.0, gt=0)
+    """The same of its persistence images."""
 
     def apply(self, batch: Batch, whose: str = SERIES) -> Batch:
         chosen = self.chosen(len(batch))

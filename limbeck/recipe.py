@@ -38,7 +38,7 @@ ANYWHERE = ("device", "threads")
 """Fields of the plan that do not make another run."""
 STAGES = "stages.json"
 """Where the stages lie that a run shares with others, by name and relative to it."""
-UNTRAINED = {".lock", "recipe.json", "data.json", "splits.json", "images.json", "teaching.json"}
+UNTRAINED = {".lock", "recipe.json", "data.json", "splits.json"}
 """What a run's folder holds before training begins."""
 
 
@@ -100,6 +100,8 @@ class Recipe(Spec, ABC):
 
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     """Named sets of values, by field path."""
+    untrained: ClassVar[frozenset[str]] = frozenset()
+    """What else than `UNTRAINED` its folder may hold before training begins."""
     data: SensorData
     split: BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow = BySubject()
     plan: Plan = Plan()
@@ -117,9 +119,10 @@ class Recipe(Spec, ABC):
         """The selection rule."""
         return RULES[self.select]
 
-    def fresh(self, spec: Model, tasks: tuple[Task, ...], split: Split) -> MultiTask:
-        """A model with the weights of the plan's seed, and the training part's normalisation."""
-        torch.manual_seed(process.fold(self.plan.seed, "weights"))
+    def fresh(self, spec: Model, tasks: tuple[Task, ...], split: Split, teacher: str = "") -> MultiTask:
+        """A model with the weights of the plan's seed, and the training part's normalisation. A `teacher` by another
+        name has other weights, though it be of the student's kind."""
+        torch.manual_seed(process.fold(self.plan.seed, "weights", *filter(None, [teacher])))
         model = spec.build(tasks, split.train.shape(spec.modality))
         if model.normalise is not None:
             model.normalise.fit(split.train.inputs[spec.modality])
@@ -259,7 +262,7 @@ def _opened(at: Path, recipe: Recipe) -> Iterator[None]:
     finally:
         if process.rank() == 0:
             # What failed before training began leaves no trace, so that the corrected command may name the same folder.
-            if {f.name for f in at.iterdir()} <= UNTRAINED:
+            if {f.name for f in at.iterdir()} <= UNTRAINED | recipe.untrained:
                 shutil.rmtree(at)
             lock.release()
 

@@ -5,17 +5,17 @@ Each modality has a strength s in [0, 1], from which both its numbers follow:
     alpha = low (high / low)^s,   part of the batch that is mixed = least + (1 - least) s
     s <- s + rate (target - measured),   after every step
 
-`measured` rises with mixing and lies in [0, 1]: the entropy of the teachers' answers, or how far the student is from
-them. So mixing grows until the teachers of a modality are as unsure as asked for (or the student as far behind), and is
-taken back as soon as they are more so.
+`measured` lies in [0, 1]: the entropy of the teachers' answers, or how far the student is from them. Where it rises
+with mixing, as it should, mixing grows until the teachers of a modality are as unsure as asked for (or the student as
+far behind), and is taken back as soon as they are more so. A student that has not learnt yet is far behind anyway.
 """
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from limbeck import process
@@ -45,6 +45,12 @@ class AdaptiveMixup(Spec):
     """alpha at strength 1."""
     least: float = Field(0.1, ge=0, le=1)
     """Part of a batch that is mixed at strength 0."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low is {self.low:g} and high {self.high:g}; low must be below high")
+        return self
 
     @property
     def labels(self) -> float:
@@ -90,7 +96,7 @@ class Steering(Steered):
                 self.strength[place] += self.spec.rate * (self.spec.target - now)
                 self.strength.clamp_(0, 1)
                 alpha, part = self.settings()[place]
-                told |= {f"alpha({name})": torch.tensor(alpha), f"share({name})": torch.tensor(part)}
+                told |= {f"alpha({name})": now.new_tensor(alpha), f"share({name})": now.new_tensor(part)}
         return told
 
     def measured(self, teacher: Outputs, student: Outputs) -> Tensor:

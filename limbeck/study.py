@@ -24,8 +24,8 @@ over as seeds are. `topology-loso` leaves out each of nine subjects in turn; of 
 `"size": "student.blocks"` fits laws of the error by that axis of the grid and draws them (limbeck/laws.py), a panel for
 each value of the field `"panel"`. `"across": "variant"`, where the variants are data sets, tests each run on the other
 sets too (limbeck/transfer.py). On the command line what a study varies is narrowed by naming some of its values:
-`--seeds 0,1 --variant none --split subject`. `--reference NAME` takes differences against another value, also of a study
-that is finished: `limbeck study runs/topology --reference "two teachers"`.
+`--seeds 0,1 --variant none --split subject`. `--reference NAME` takes differences against another value, also of a
+study that is finished: `limbeck study runs/topology --reference "two teachers"`.
 
 A study's folder: `study.json` (the folder itself can be given as the study, to go on), `cells/` (a run folder each, by
 the digest of its recipe), `stages/` (what several cells need), `cells.json` (the labels of each), `results.csv`,

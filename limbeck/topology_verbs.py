@@ -145,6 +145,8 @@ def _opened(source: str, fields: Sequence[str]) -> Source:
         raise UserError(f"{source} is a file of windows, which has no {fields[0].partition('=')[0]}")
     try:
         array = np.load(source, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"no file {source}; name a .npy file of windows, or a kind of recordings") from None
     except (ValueError, EOFError) as error:
         raise UserError(f"{source} is no .npy file of numbers, or is damaged ({error})") from None
     if array.ndim not in (2, 3):
@@ -159,7 +161,7 @@ def _tell(out: Path, manifest: Mapping[str, Any], made: int, others: int, spec: 
     shards = manifest["shards"]
     pairs = sum(shard["pairs"] for shard in shards)
     console.print(
-        f"{manifest['windows']} windows of {manifest['channels']} channels: {pairs} classes, "
+        f"{manifest['windows']} windows of {manifest['channels']} channels: {pairs} pairs, "
         f"{pairs / manifest['windows'] / manifest['channels']:.3g} a diagram"
     )
     if spec:
@@ -181,5 +183,5 @@ def _advice(out: Path, share: float, spec: "PersistenceImage") -> str:
     words = {name: getattr(fit, name) for name in ("low", "high", "top", "sigma", "least")}
     better = " ".join(f"--image.{name} {value:.3g}" for name, value in words.items() if value is not None)
     low, high, top = spec.frame
-    beyond = f"{share:.1%} of the classes lie beyond births {low:g} to {high:g} or persistence {top:g}"
+    beyond = f"{share:.1%} of the pairs lie beyond births {low:g} to {high:g} or persistence {top:g}"
     return f"warning: {beyond}; {better} holds nearly all"

@@ -53,3 +53,12 @@ def test_an_input_is_made_once_and_only_when_it_is_asked_for() -> None:
     assert asked == ["two"]
     assert len(moved.inputs) == 3
     assert "four" not in moved.inputs
+
+
+def test_an_input_that_a_teacher_asks_for_first_can_still_be_learnt_from() -> None:
+    batch = Batch(Lazy({"one": lambda: torch.ones(2)}), {}, torch.arange(2))
+    with torch.inference_mode():
+        assert batch.inputs["one"].sum() == 2
+    weight = torch.ones(2, requires_grad=True)
+    (weight * batch.inputs["one"]).sum().backward()
+    assert weight.grad is not None

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from limbeck.batch import Batch, Outputs
+from limbeck.config import parse
 from limbeck.distiller import Distiller, View
+from limbeck.errors import UserError
 from limbeck.mixup import SERIES
 from limbeck.objective import STUDENT, Scene
 from limbeck.steering import AdaptiveMixup, Steering
@@ -111,3 +113,8 @@ def test_strength_is_learnt_in_training_alone_and_is_in_the_state() -> None:
     whole = Distiller(student(), {"teacher": teacher}, [View(objective, again)])
     whole.load_state_dict(distiller.state_dict())
     assert float(again.strength[0]) == grown
+
+
+def test_an_alpha_that_would_fall_as_strength_grows_is_refused() -> None:
+    with pytest.raises(UserError, match="low must be below high"):
+        parse(AdaptiveMixup, {"low": 0.9, "high": 0.1})

@@ -8,13 +8,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from limbeck.batch import MODALITY as MODALITY
 from limbeck.batch import Batch, Outputs
 from limbeck.config import Spec
 from limbeck.data.source import Column
 from limbeck.tasks import Task
 
-MODALITY = "sensor"
-"""The input that most models read."""
 SHARED = "shared"
 """The feature `(B, F)` that all heads read."""
 How = Literal["channel", "scale", "within", "window"]
@@ -138,7 +137,7 @@ class Model(Spec, ABC):
     """The spec of a model for sensor windows, or for what a batch has by the name `modality`."""
 
     modality: ClassVar[str] = MODALITY
-    normalise: Literal["none", "channel", "scale", "within", "window"] = "channel"
+    normalise: How | Literal["none"] = "channel"
     """Inside the model. With the statistics of the training windows: each channel for itself, each triple by one
     factor, or each channel by the mean of the windows' own deviations; or with its own: each window and channel for
     itself."""

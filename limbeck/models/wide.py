@@ -4,10 +4,9 @@ import math
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from limbeck.errors import UserError
 from limbeck.models.heads import Model
 
 STEM, GROUPS = 16, (1, 2, 2)
@@ -95,11 +94,14 @@ class WideResNet(Model):
     """BatchNorm and ReLU before each convolution, as published; or behind it, where they fold into it, which makes
     better networks of 8-bit integers."""
 
+    @field_validator("depth")
+    @classmethod
+    def _whole_blocks(cls, depth: int) -> int:
+        if depth % 6 != 4:
+            raise ValueError("is 4 more than a multiple of 6, as 10, 16, 22 or 28")
+        return depth
+
     def trunk(self, channels: int, length: int) -> tuple[nn.Module, int]:
-        if self.depth % 6 != 4:
-            raise UserError(
-                f"{self.kind} has a depth of 4 more than a multiple of 6, as 10, 16, 22 or 28; not {self.depth}"
-            )
         trunk = _Trunk(channels, self, self.kind == WideResNet.kind)
         return trunk, trunk.features
 

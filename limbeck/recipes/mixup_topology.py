@@ -22,9 +22,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from limbeck import checkpoint, evaluate, losses, process
 from limbeck.config import Spec, digest, dump, parse
@@ -38,7 +38,6 @@ from limbeck.data.synthetic import Wearable
 from limbeck.data.usc_had import USCHAD
 from limbeck.data.watch import Watch
 from limbeck.distiller import Distiller, Transform, View
-from limbeck.errors import UserError
 from limbeck.mixings import Mixings, Planned
 from limbeck.mixup import SERIES, CutMix, Cutout, Mixup, Noise, Plain, Smoothing
 from limbeck.models import BiLSTM, Hybrid, ImageWideResNet, MTLNet, MultiTask, ResNet1D, WideResNet
@@ -53,10 +52,10 @@ from limbeck.steering import AdaptiveMixup, Steering
 from limbeck.tasks import Task
 from limbeck.teachers import Frozen, Teacher, fingerprint
 from limbeck.terms import Soft, kd, supervised
-from limbeck.topology.column import FittedImage, Images, diagrams_of
+from limbeck.topology.column import FittedImage, Images, code, diagrams_of
 from limbeck.topology.images import PersistenceImage
 
-SCRATCH, IMAGES = "scratch", "images.json"
+SCRATCH, IMAGES, TEACHING = "scratch", "images.json", "teaching.json"
 PUBLISHED = {
     "plan.epochs": 200,
     "plan.schedule": "stairs",
@@ -78,21 +77,22 @@ class Another(Spec):
 
     kind: ClassVar[str] = "another"
     model: WideResNet | ImageWideResNet | ResNet1D | MTLNet | BiLSTM | Hybrid = ResNet1D()
-    share: float = Field(0.2, gt=0, lt=1)
-    """Of the distillation; the first two have the rest, by eta."""
+    weight: float = Field(0.2, gt=0, lt=1)
+    """Of the distillation; the first two teachers have the rest, by eta."""
 
 
 class Taught(NamedTuple):
-    """A teacher of the objective: its model, and its share of the distillation."""
+    """A teacher of the objective: its model, and its weight in the distillation."""
 
     model: Model
-    share: float
+    weight: float
 
 
 class MixupTopology(Recipe):
     """A student of windows, taught by a network on windows and one on their persistence images, with mixup."""
 
     kind: ClassVar[str] = "mixup-topology"
+    untrained: ClassVar[frozenset[str]] = frozenset({IMAGES, TEACHING})
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "published-pamap2": {**PUBLISHED, "eta": 0.3, "split": "loso", "images": "persistence-image"},
         "published-geneactiv": {
@@ -108,11 +108,11 @@ class MixupTopology(Recipe):
     image: ImageWideResNet = ImageWideResNet()
     """The teacher that reads persistence images."""
     others: tuple[Another, ...] = ()
-    """More teachers, as --others.0.model resnet1d --others.0.share 0.2."""
+    """More teachers, as --others.0.model resnet1d --others.0.weight 0.2."""
     images: FittedImage | PersistenceImage = FittedImage()
     """How diagrams become images."""
     eta: float = Field(0.7, ge=0, le=1)
-    """Share of the series' teacher against the image's; one of share 0 is not trained at all."""
+    """Weight of the series' teacher against the image's; one of weight 0 is not trained at all."""
     w: float = Field(0.7, ge=0, le=1)
     """Weight of distillation against the labels."""
     T: float = Field(4.0, gt=0)
@@ -128,16 +128,22 @@ class MixupTopology(Recipe):
     teachers_mix: bool = False
     """Whether teachers are trained so too."""
 
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        others = sum(other.weight for other in self.others)
+        if others > 1 - 1e-9:
+            raise ValueError(f"the weights of --others come to {others:g}: nothing is left for the first two teachers")
+        if isinstance(self.mix, AdaptiveMixup) and (self.teachers_mix or not self.w):
+            which = "--teachers-mix asks for it where there is none" if self.teachers_mix else "at --w 0 there is none"
+            raise ValueError(f"adaptive mixup follows a teacher, and {which}; use --mix mixup")
+        return self
+
     def taught(self) -> dict[str, Taught]:
         """The teachers that the student learns from, by name."""
-        rest = 1 - sum(other.share for other in self.others)
-        if rest < 0:
-            raise UserError(
-                f"the shares of --others come to {1 - rest:g}, which leaves nothing for the first two teachers"
-            )
+        rest = 1 - sum(other.weight for other in self.others)
         named = {"series": Taught(self.series, rest * self.eta), "image": Taught(self.image, rest * (1 - self.eta))}
-        named |= {f"other{i}": Taught(other.model, other.share) for i, other in enumerate(self.others)}
-        return {name: each for name, each in named.items() if self.w and each.share}
+        named |= {f"other{i}": Taught(other.model, other.weight) for i, other in enumerate(self.others)}
+        return {name: each for name, each in named.items() if self.w and each.weight}
 
     def objective(self, tasks: tuple[Task, ...]) -> Objective:
         """The mean over tasks of the labels' part and the teachers'."""
@@ -145,7 +151,7 @@ class MixupTopology(Recipe):
         parts = []
         for task in tasks:
             part = supervised(task, smoothing=smoothing, scaling=self.scaling)
-            soft = [each.share * kd(task, name, how) for name, each in self.taught().items()]
+            soft = [each.weight * kd(task, name, how) for name, each in self.taught().items()]
             if soft:
                 part = (1 - self.w) * part + self.w * sum(soft[1:], start=soft[0])
             parts.append(part)
@@ -175,13 +181,12 @@ class MixupTopology(Recipe):
     def alone(self, spec: Model, tasks: tuple[Task, ...], split: Split, role: str) -> Run:
         """The training of a network by labels alone: on mixed batches, where it is a teacher and that is asked for."""
         mix = self.mix if self.teachers_mix and role != SCRATCH else Plain()
-        if isinstance(mix, AdaptiveMixup):
-            raise UserError(
-                "--teachers-mix: adaptive mixup follows a teacher, which teachers do not have; use --mix mixup"
-            )
+        assert not isinstance(mix, AdaptiveMixup)
         objective = mean([supervised(task, smoothing=mix.labels, scaling=self.scaling) for task in tasks])
         view = View(objective, None if mix.pure else partial(mix.apply, whose=spec.modality))
-        distiller = Distiller(self.fresh(spec, tasks, split), {}, [view])
+        # Not the student's own beginning: one who is to be taught by it would start as a copy of its teacher.
+        model = self.fresh(spec, tasks, split, "" if role == SCRATCH else role)
+        distiller = Distiller(model, {}, [view])
         return self.prepare(spec, tasks, split, distiller, {"role": role, "mix": dump(mix)})
 
     def teaching(
@@ -193,8 +198,6 @@ class MixupTopology(Recipe):
         transform: Transform | None
         cost = "teachers answer in every step, for each batch is another"
         if isinstance(mix, AdaptiveMixup):
-            if not frozen:
-                raise UserError("adaptive mixup follows a teacher, and at --w 0 there is none; use --mix mixup")
             transform = Steering(mix, {name: modality_of(teacher) for name, (teacher, _) in frozen.items()})
         elif mix.pure:
             made = {name: evaluate.remember(teacher, train, at=at) for name, (teacher, at) in frozen.items()}
@@ -214,25 +217,26 @@ class MixupTopology(Recipe):
         else:
             transform = mix.apply
         if frozen and process.rank() == 0:
-            checkpoint.write_json(place.at / "teaching.json", {"teachers": list(frozen), "cost": cost})
+            checkpoint.write_json(place.at / TEACHING, {"teachers": list(frozen), "cost": cost})
             place.say(cost)
         return made, transform
 
     def _describe_images(self, split: Split, at: Path) -> None:
         """Keeps how images are made, where a teacher reads them: for `extended`, and for whoever reads the run."""
-        if any(each.model.modality == PI for each in self.taught().values()) and process.rank() == 0:
+        if any(each.model.modality == PI for each in self.taught().values()):
             images = self.images
             if isinstance(images, FittedImage):
-                images = images.fit(diagrams_of(split.train.inputs[SERIES]))
-            checkpoint.write_json(at / IMAGES, dump(images))
-        process.from_leader(None)
+                images = images.fit(diagrams_of(split.train.inputs[SERIES]), split.train.card.get("unit", ""))
+            if process.rank() == 0:
+                checkpoint.write_json(at / IMAGES, dump(images))
+            process.from_leader(None)
 
     def extended(self, table: Table, at: Path) -> Table:
         if not (at / IMAGES).is_file():
             return table
         spec = parse(PersistenceImage, checkpoint.read_json(at / IMAGES))
         images = Images(diagrams_of(table.inputs[SERIES]), spec)
-        return replace(table, inputs={**table.inputs, PI: images}, digest=digest([table.digest, dump(spec)]))
+        return replace(table, inputs={**table.inputs, PI: images}, digest=digest([table.digest, dump(spec), code()]))
 
 
 def mean(parts: Sequence[Objective]) -> Objective:

@@ -1,5 +1,6 @@
 """Persistence images as the input of a model: diagrams in memory, rendered for the samples that are asked for."""
 
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -7,15 +8,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.config import Spec
+from limbeck.config import Spec, digest
 from limbeck.data.source import Column
 from limbeck.errors import UserError
-from limbeck.topology.diagrams import Diagrams, joined, persistence
+from limbeck.topology.diagrams import Diagrams, Filtration, joined, persistence
 from limbeck.topology.images import PersistenceImage
 
 CHUNK = 4096
+CODE = ("diagrams", "images", "kernels", "lanes", "stamps")
+"""The files whose answers are kept."""
 INNER = 0.995
-"""Share of all classes that a fitted range holds."""
+"""Share of all pairs that a fitted range holds."""
 
 
 class Images:
@@ -42,7 +45,12 @@ class Images:
         return Images(self.diagrams, self.spec, device)
 
 
-def diagrams_of(windows: Column, filtration: Literal["sublevel", "superlevel", "both"] = "sublevel") -> Diagrams:
+def code() -> str:
+    """Names the files that make diagrams and images: another version of them makes others."""
+    return digest([(Path(__file__).parent / f"{name}.py").read_text() for name in CODE])
+
+
+def diagrams_of(windows: Column, filtration: Filtration = "sublevel") -> Diagrams:
     """The diagrams of every window of a column. Raises `UserError` where one holds a value that is not finite."""
     return joined([persistence(windows[at].numpy(), filtration) for at in torch.arange(len(windows)).split(CHUNK)])
 
@@ -60,11 +68,18 @@ class FittedImage(Spec):
     least: float = Field(0.0025, ge=0, lt=1)
     """Classes of less persistence are left out; a share of the largest."""
 
-    def fit(self, diagrams: Diagrams) -> PersistenceImage:
-        """The image that holds nearly all that the diagrams have. Raises `UserError` where they have nothing."""
+    def fit(self, diagrams: Diagrams, unit: str = "") -> PersistenceImage:
+        """The image that holds nearly all that the diagrams have. Raises `UserError` where they have nothing, and where
+        the `unit` names several: no range suits channels of both."""
+        if "," in unit:
+            raise UserError(
+                f"the channels have several units ({unit}), which no one range of images suits: read one sensor, or "
+                "give --images persistence-image with .low, .high and .sigma"
+            )
         if not len(diagrams.pairs):
             raise UserError(
-                "no training window has a class that dies: no range can be fitted; use --images persistence-image"
+                "no training window has a pair of birth and death, so no range can be fitted: give --images "
+                "persistence-image"
             )
         births, deaths = np.asarray(diagrams.pairs, np.float64).T
         top = _told(np.quantile(np.abs(deaths - births), INNER))

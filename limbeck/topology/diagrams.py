@@ -26,11 +26,11 @@ class Diagrams:
     """The diagrams of N windows of M channels, one after another (window by window), in two arrays."""
 
     pairs: Array
-    """(P, 2): birth and death of classes that die, in the signal's own values and type."""
+    """(P, 2): birth and death of what dies, in the signal's own values and type."""
     offsets: Array
     """(N * M + 1,) int64: where the pairs of a diagram begin, and end."""
     essential: Array
-    """(N * M,): birth of the class that never dies."""
+    """(N * M,): birth of the one that never dies."""
     shape: tuple[int, int]
     """N, M."""
 
@@ -65,7 +65,7 @@ class Diagrams:
         return Diagrams(self.pairs[rows], offsets, self.essential[numbers], (windows.size, self.shape[1]))
 
     def cut(self, least: float) -> "Diagrams":
-        """Without the classes whose persistence is not above `least`."""
+        """Without the pairs whose persistence is not above `least`."""
         kept = np.abs(np.subtract(self.pairs[:, 1], self.pairs[:, 0], dtype=np.float64)) > least
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
         return Diagrams(self.pairs[kept], before[self.offsets], self.essential, self.shape)

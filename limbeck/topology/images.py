@@ -49,7 +49,7 @@ class PersistenceImage(Spec):
     weight: Literal["relative", "persistence", "one"] = "relative"
     """Of a point: its persistence by the largest of its diagram, its persistence, or one."""
     least: float = Field(0.01, ge=0)
-    """Only classes of persistence above this are drawn."""
+    """Only pairs of persistence above this are drawn."""
     peak: bool = True
     """Whether an image is divided by its largest pixel, where that is above 0."""
 
@@ -72,7 +72,7 @@ class PersistenceImage(Spec):
         return low, self.high, self.high if self.top is None else self.top
 
     def outside(self, pairs: Array) -> int:
-        """How many of the classes `(p, 2)` that are drawn lie beyond that."""
+        """How many of the pairs `(p, 2)` that are drawn lie beyond that."""
         low, high, top = self.frame
         births, deaths = pairs.T.astype(np.float64)
         lives = np.abs(deaths - births)

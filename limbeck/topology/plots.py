@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Found = Mapping[str, tuple[Array, float | None]]
-"""By filtration: pairs `(p, 2)`, and the birth of the class that never dies where it is to be marked."""
+"""By filtration: pairs `(p, 2)`, and the birth of the one that never dies where it is to be marked."""
 SIDE, SIGNAL = 2.7, 1.7
 """Inches of a diagram or image, and how many times as wide a signal is."""
 LOOKS = {"sublevel": ("C0", "o", "^"), "superlevel": ("C1", "s", "v")}
-"""Colour, mark of a class that dies, and of the one that never does."""
+"""Colour, mark of a pair, and of the one that never does."""
 
 
 def window(
@@ -66,7 +66,7 @@ def window(
 
 
 def diagram(pairs: Array, path: Path | str, essential: float | None = None, unit: str = "") -> None:
-    """Writes a picture of one diagram `(p, 2)`, birth against death, with the class that never dies on its edge."""
+    """Writes a picture of one diagram `(p, 2)`, birth against death, with the one that never dies on its edge."""
     way = "superlevel" if len(pairs) and pairs[0, 0] > pairs[0, 1] else "sublevel"
     with _picture(path, 1, [1.5]) as figure:
         axes = figure.subplots()
@@ -106,7 +106,7 @@ def _with(unit: str, what: str) -> str:
 
 def _said(way: str, pairs: Array, spec: PersistenceImage) -> str:
     beyond = spec.outside(pairs)
-    return ": ".join(filter(None, [way, f"{beyond} classes lie beyond" if beyond else ""]))
+    return ": ".join(filter(None, [way, f"{beyond} pairs lie beyond" if beyond else ""]))
 
 
 def _diagram(axes: "Axes", found: Found, least: float) -> None:

@@ -19,6 +19,7 @@ from limbeck import checkpoint
 from limbeck.config import digest, dump
 from limbeck.data.source import Column
 from limbeck.errors import UserError
+from limbeck.topology.column import code
 from limbeck.topology.diagrams import Diagrams, Filtration, joined, persistence
 from limbeck.topology.images import PersistenceImage
 from limbeck.topology.store import Say, Store, alone, sound
@@ -26,8 +27,6 @@ from limbeck.topology.store import Say, Store, alone, sound
 Array = np.ndarray[Any, Any]
 Signals = Array | Tensor | Column
 MANIFEST = "manifest.json"
-CODE = ("diagrams", "images", "kernels", "lanes", "stamps")
-"""The files whose answers are kept."""
 FLOATS = 1 << 24
 """Values of images that are drawn, or read back, at once."""
 
@@ -37,7 +36,7 @@ class Extraction:
     """What `extract` did.
 
     - `manifest`: as it is on disk: windows, channels, shard, filtration, image (its spec), stored ("uint8", "float16"
-      or None), digest (of the signals) and shards (windows, pairs, classes outside the range, names of the files).
+      or None), digest (of the signals) and shards (windows, pairs, pairs outside the range, names of the files).
     - `made`: files written now; the others were there, and sound.
     - `damaged`: names of files that were not what their name says, and were made again.
     - `others`: files here that belong to other signals or values; they are left alone.
@@ -132,11 +131,6 @@ def _hash(block: Array) -> str:
 
 
 @cache
-def _code() -> list[str]:
-    """What the files that make diagrams and images are: another version of them makes other shards."""
-    return [digest((Path(__file__).parent / f"{name}.py").read_bytes()) for name in CODE]
-
-
 def _stored(image: PersistenceImage) -> type[np.generic]:
     return np.uint8 if image.peak else np.float16
 
@@ -150,7 +144,7 @@ def _shard(
     threads: int | None,
 ) -> dict[str, Any]:
     """What a manifest says of one shard, whose files are there when this returns."""
-    key = digest([_hash(block), filtration, _code()])
+    key = digest([_hash(block), filtration, code()])
     file = store.file(key, "diagrams", lambda to: _diagrams(block, first, filtration, threads).save(to))
     found = Diagrams.load(file)
     entry = {"windows": len(found), "channels": found.shape[1], "pairs": len(found.pairs), "diagrams": file.name}

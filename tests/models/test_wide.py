@@ -44,8 +44,8 @@ def test_depth_is_counted_in_layers(depth: int, blocks: int) -> None:
 
 
 def test_a_depth_between_is_refused() -> None:
-    with pytest.raises(UserError, match=r"4 more than a multiple of 6.*not 18"):
-        WideResNet(depth=18).build(task(3), (3, 40))
+    with pytest.raises(UserError, match=r"depth: is 4 more than a multiple of 6.*given 18"):
+        parse(WideResNet, {"depth": 18})
 
 
 def test_the_network_along_time_is_the_published_one_layer_by_layer() -> None:

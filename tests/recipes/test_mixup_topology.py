@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from limbeck import process
-from limbeck.batch import Batch
+from limbeck.batch import Batch, Lazy
 from limbeck.config import dump
 from limbeck.data.split import Split
 from limbeck.distiller import Distiller, View
@@ -25,7 +26,8 @@ from limbeck.observers import Observer
 from limbeck.recipe import Place
 from limbeck.recipes import make
 from limbeck.recipes.mixup_topology import MixupTopology
-from limbeck.teachers import Frozen
+from limbeck.teachers import Cached, Frozen
+from limbeck.terms import Soft, kd, supervised
 from limbeck.topology import PersistenceImage, persistence
 from tests.recipes.running import held, train_losses
 
@@ -75,9 +77,6 @@ def test_four_steps_give_the_golden_losses(limbeck: Limbeck, tmp_path: Path, cas
     assert set(json_of(tmp_path / "scores.json")["models"]) == {"student", "trees", *teachers}
 
 
-OBJECTIVE = "0.5 activity + 0.35 soft(activity, series) [T 4.0, reduction sum]"
-
-
 def test_the_objective_reads_as_the_papers() -> None:
     recipe = tiny()
     (one, two) = recipe.data.load().tasks
@@ -93,15 +92,16 @@ def test_the_objective_reads_as_the_papers() -> None:
 
 
 def test_more_teachers_share_what_is_left_to_the_first_two() -> None:
-    recipe = tiny(others__0="another", others__0__share=0.5, others__1__model="wrn2d", others__1__share=0.25, eta=0.5)
-    shares = {name: each.share for name, each in recipe.taught().items()}
+    recipe = tiny(others__0="another", others__0__weight=0.5, others__1__model="wrn2d", others__1__weight=0.25, eta=0.5)
+    shares = {name: each.weight for name, each in recipe.taught().items()}
     assert shares == {"series": 0.125, "image": 0.125, "other0": 0.5, "other1": 0.25}
-    with pytest.raises(UserError, match=r"come to 1.2"):
-        tiny(others__0__share=0.7, others__1__share=0.5).taught()
+    for second in (0.5, 0.3):
+        with pytest.raises(UserError, match=r"come to 1(\.2)?: nothing is left for the first two"):
+            tiny(others__0__weight=0.7, others__1__weight=second)
 
 
 def test_a_third_teacher_needs_no_new_code(limbeck: Limbeck, tmp_path: Path) -> None:
-    words = "--others.0.model resnet1d --others.0.model.blocks 1 --others.0.share 0.4"
+    words = "--others.0.model resnet1d --others.0.model.blocks 1 --others.0.weight 0.4"
     assert limbeck(f"train mixup-topology {TINY} {words} --mix mixup --out {tmp_path}") == 0
     assert {"series", "image", "other0"} <= set(json_of(tmp_path / "scores.json")["models"])
     assert any(
@@ -141,9 +141,6 @@ def test_one_share_of_nothing_is_the_other_teacher_alone(tmp_path: Path, eta: in
     tasks = seen.train.tasks
     kept = {name: t for name, t in distiller.teachers.items() if name != left_out}
     alone = Distiller(distiller.student, kept, recipe.objective(tasks))  # type: ignore[arg-type]
-    object.__setattr__(both, "eta", float(eta))
-    from limbeck.terms import Soft, kd, supervised
-
     named = {"series": eta, "image": 1 - eta}
     whole = [
         0.3 * supervised(t)
@@ -206,17 +203,41 @@ def test_teachers_are_frozen_in_evaluation_mode_and_see_what_is_mixed(tmp_path: 
 
 
 def test_the_student_never_sees_an_image(tmp_path: Path) -> None:
-    """S2-06: neither while it learns nor once it is deployed."""
-
-    class Guarded(dict[str, Tensor]):
-        def __getitem__(self, name: str) -> Tensor:
-            assert name == "sensor", "the student read an image"
-            return super().__getitem__(name)
-
+    """S2-06: neither while it learns from stored answers nor once it is deployed."""
     seen, distiller = parts(tiny(), tmp_path)
+    rows = int(seen.train.ids.max()) + 1
+    stored = {
+        name: Cached({task.name: torch.randn(rows, task.classes or 1) for task in seen.train.tasks}, name)
+        for name in distiller.teachers
+    }
+
+    def image() -> Tensor:
+        raise AssertionError("the student read an image")
+
     batch = seen.train.rows(torch.arange(4))
-    guarded = Batch(Guarded(sensor=batch.inputs["sensor"]), {}, batch.ids)
-    assert distiller.student(guarded).logits["activity"].shape[0] == 4
+    guarded = replace(batch, inputs=Lazy({"sensor": lambda: batch.inputs["sensor"], "pi": image}))
+    _, grads = step(Distiller(distiller.student, stored, distiller.views), guarded)
+    assert grads
+    with pytest.raises(AssertionError, match="read an image"):
+        step(distiller, guarded)  # the teacher of images does
+
+
+def test_a_teacher_of_the_students_kind_is_another_network(tmp_path: Path) -> None:
+    """Else annealing would begin with a copy of the teacher."""
+    tiny(annealed=True).run(tmp_path)
+    one, two = (load_file(tmp_path / at / "best" / "student.safetensors") for at in ("series", "scratch"))
+    assert one.keys() == two.keys()
+    assert not any(torch.equal(one[k], two[k]) for k in one if k.endswith("convolutions.0.weight"))
+
+
+def test_channels_of_several_units_are_refused_a_common_range(
+    limbeck: Limbeck, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tiny()
+    split = recipe.split.split(recipe.data.load())
+    mixed = replace(split, train=replace(split.train, card={**split.train.card, "unit": "g, deg/s"}))
+    with pytest.raises(UserError, match=r"several units \(g, deg/s\)"):
+        recipe._describe_images(mixed, tmp_path)
 
 
 def test_annealing_starts_from_the_best_weights_of_labels_alone(
@@ -310,7 +331,7 @@ def test_adaptive_mixup_needs_teachers_to_follow(
     limbeck: Limbeck, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert limbeck(f"train mixup-topology {TINY} --mix adaptive --w 0 --out {tmp_path / 'a'}") == 2
-    assert "--w 0 there is none" in " ".join(capsys.readouterr().err.split())
+    assert "at --w 0 there is none" in " ".join(capsys.readouterr().err.split())
     assert limbeck(f"train mixup-topology {TINY} --mix adaptive --teachers-mix --out {tmp_path / 'b'}") == 2
     assert "--teachers-mix" in capsys.readouterr().err
 

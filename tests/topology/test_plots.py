@@ -43,7 +43,7 @@ def test_a_window_without_a_class_that_dies_can_be_drawn(tmp_path: Path, signal:
 
 def test_classes_beyond_the_range_are_told(tmp_path: Path) -> None:
     plots.window(np.array([[0.0, 0.5, 0.2, 9.0, -5.0, 0.0]]), tmp_path / "a.svg", SPEC)
-    assert "1 classes lie beyond" in words(tmp_path / "a.svg")
+    assert "1 pairs lie beyond" in words(tmp_path / "a.svg")
 
 
 def test_a_diagram_and_an_image_are_drawn_alone(tmp_path: Path) -> None:

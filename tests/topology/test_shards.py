@@ -17,7 +17,7 @@ from rich.console import Console
 
 from limbeck.data.source import Dense
 from limbeck.errors import UserError
-from limbeck.topology import shards
+from limbeck.topology import column, shards
 from limbeck.topology.diagrams import persistence
 from limbeck.topology.images import PersistenceImage
 from limbeck.topology.shards import each, extract, images, manifest, opened
@@ -222,7 +222,7 @@ def test_every_file_that_answers_are_made_by_is_in_their_names() -> None:
         name = left.pop()
         seen.add(name)
         left |= {other for other in imports(FILES[name]) if other.startswith("topology.")} - seen
-    assert sorted(seen) == [f"topology.{name}" for name in shards.CODE]
+    assert sorted(seen) == [f"topology.{name}" for name in column.CODE]
 
 
 def no_space(*_: Any, **__: Any) -> NoReturn:
