@@ -1,7 +1,7 @@
 """Runs side by side: grouped by data and split, seeds of one method together, differences with their intervals."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -173,13 +173,19 @@ def _methods(runs: Sequence[Finished]) -> dict[str, list[Finished]]:
     named = {}
     for method, members in variants.items():
         values = [json.loads(key) for key in members]
-        differing = [
-            path for path in dict.fromkeys(p for v in values for p in v) if len({text(v.get(path)) for v in values}) > 1
-        ]
         for value, group in zip(values, members.values(), strict=True):
-            how = ", ".join(f"{path} {text(value[path])}" if path in value else f"no {path}" for path in differing)
+            how = ", ".join(_differing(value, values))
             named[f"{method} ({how})" if how else method] = group
     return named
+
+
+def _differing(value: Mapping[str, Any], values: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What a recipe's values differ in from those of others; of a spec, from those whose spec there is of its kind."""
+    for path in dict.fromkeys(path for other in values for path in other):
+        spec = path.rpartition(".")[0]
+        alike = [other for other in values if other.get(spec) == value.get(spec)]
+        if len({text(other.get(path)) for other in alike}) > 1:
+            yield f"{path} {text(value[path])}" if path in value else f"no {path}"
 
 
 def _identity(run: Finished) -> dict[str, Any]:

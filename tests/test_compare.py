@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from limbeck import evaluate
-from limbeck.compare import Group, difference, groups, plain
+from limbeck.compare import Group, _differing, difference, groups, plain
 from limbeck.finished import ValueScores, load
 from limbeck.measures import ACCURACY, CLASSES
 from limbeck.results import Run, pools, results, summarise, write_csv
@@ -310,3 +310,18 @@ def test_a_study_of_both_kinds_has_the_columns_of_both(tmp_path: Path) -> None:
     tables = markdown(tmp_path, summarise(tmp_path))
     assert "| accuracy % | macro-F1 % |" in tables
     assert "| MAE bpm | RMSE bpm |" in tables
+
+
+def test_what_differs_in_a_spec_of_another_kind_is_not_told_twice() -> None:
+    plain: dict[str, object] = {"w": 0.7, "mix": "none"}
+    small = {"w": 0.7, "mix": "mixup", "mix.alpha1": 0.1, "mix.share": 1.0}
+    large = small | {"mix.alpha1": 0.4}
+    other = {"w": 0.2, "mix": "cutmix", "mix.alpha1": 1.0}
+    values = [plain, small, large, other]
+    assert [", ".join(_differing(value, values)) for value in values] == [
+        "w 0.7, mix none",
+        "w 0.7, mix mixup, mix.alpha1 0.1",
+        "w 0.7, mix mixup, mix.alpha1 0.4",
+        "w 0.2, mix cutmix",
+    ]
+    assert list(_differing(plain, [plain, plain | {"new": 1}])) == ["no new"]
