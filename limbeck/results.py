@@ -184,13 +184,15 @@ def summarise(out: Path) -> list[Row]:
 
 
 def _untrained_once(entries: Mapping[Key, Runs]) -> dict[Key, Runs]:
-    """The entries, where what no method trained (whose scores are the same under each) stands once, without a name."""
+    """The entries, where what scored the same under each method stands once, without a name: what none of them trained,
+    and a teacher that several share."""
     kept: dict[Key, Runs] = {}
     for key, runs in entries.items():
         alike = [e for k, e in entries.items() if (k.group, k.task, k.model) == (key.group, key.task, key.model)]
         merged = {repeat: run for e in alike for repeat, run in e.items()}
         same = all(run.scores == merged[repeat].scores for e in alike for repeat, run in e.items())
-        if same and not any(run.trained for run in merged.values()):
+        shared = key.model != STUDENT and len(alike) > 1
+        if same and (shared or not any(run.trained for run in merged.values())):
             kept[Key(key.group, key.task, "", key.model)] = merged
         else:
             kept[key] = runs

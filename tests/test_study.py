@@ -415,6 +415,23 @@ def test_trees_differ_where_the_data_do_and_stand_once_where_they_do_not(tmp_pat
     assert [row.key.name for row in summarise(tmp_path / "b") if row.key.model == "trees"] == ["one", "two"]
 
 
+def test_a_teacher_that_several_methods_share_stands_once_and_one_of_each_method_does_not(tmp_path: Path) -> None:
+    run_study(toys(), tmp_path)
+    for number, path in enumerate(sorted((tmp_path / "cells").glob("*/scores.json"))):
+        told = json.loads(path.read_text())
+        told["models"]["shared"] = told["models"]["trees"] | {"parameters": 7}
+        own = json.loads(json.dumps(told["models"]["shared"]))
+        for parts in own["parts"].values():
+            for scores in parts.values():
+                scores["accuracy"] -= number / 100
+        told["models"]["own"] = own
+        path.write_text(json.dumps(told))
+    names = {
+        model: [row.key.name for row in summarise(tmp_path) if row.key.model == model] for model in ("shared", "own")
+    }
+    assert names == {"shared": [""], "own": ["plain", "good"]}
+
+
 def test_cells_that_read_other_contents_of_the_same_recordings_are_not_put_into_one_table(tmp_path: Path) -> None:
     out = scaling_study(tmp_path, blocks=(1, 2), seeds=(0,))
     assert summarise(out)
