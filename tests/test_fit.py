@@ -404,7 +404,7 @@ def test_a_request_at_the_last_step_stops_what_was_to_follow_but_the_run_is_fini
     assert set(fit(toy_run(), tmp_path)) == {"student", "ema"}
 
 
-@pytest.mark.parametrize("where", ["limbeck.checkpoint.save_file", "os.fsync"])
+@pytest.mark.parametrize("where", ["pathlib.Path.replace", "os.fsync"])
 def test_a_full_disk_stops_the_run_and_it_goes_on_once_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

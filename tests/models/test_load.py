@@ -1,6 +1,7 @@
 """A trained model from its folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from limbeck import checkpoint
 from limbeck.config import dump
+from limbeck.data.source import Dense
 from limbeck.errors import UserError
 from limbeck.models import KINDS, Several, load
 from limbeck.tasks import Task
@@ -19,13 +21,16 @@ TASKS = (Task.of("activity", ("still", "walk", "run")), Task("rate", 12, span=(3
 
 def write(folder: Path, kind: str = "resnet1d", tasks: tuple[Task, ...] = TASKS, stitch: bool = False) -> str:
     spec = KINDS[kind](stitch=stitch, normalise="channel")
-    model = spec.build(tasks, (3, 40))
+    shape = (3, 40) if spec.modality == "sensor" else (3, 16, 16)
+    model = spec.build(tasks, shape)
     assert model.normalise is not None
-    model.normalise.fit(table(20).inputs["sensor"])
-    model.train()(table(20).rows(torch.arange(20)))
+    rows = table(20)
+    rows = replace(rows, inputs={**rows.inputs, "pi": Dense(torch.rand(20, 3, 16, 16))})
+    model.normalise.fit(rows.inputs[spec.modality])
+    model.train()(rows.rows(torch.arange(20)))
     checkpoint.save_tensors(folder / "student.safetensors", model.state_dict())
     checkpoint.write_json(
-        folder / "model.json", {"tasks": [vars(t) for t in tasks], "spec": dump(spec), "shape": [3, 40]}
+        folder / "model.json", {"tasks": [vars(t) for t in tasks], "spec": dump(spec), "shape": list(shape)}
     )
     return fingerprint(model)
 
