@@ -58,6 +58,7 @@ def test_shares_are_drawn_from_beta(alpha: float) -> None:
 
 
 def test_a_small_alpha_keeps_all_or_nothing_and_a_large_one_a_half() -> None:
+    """S2-09."""
     torch.manual_seed(0)
     small, large = (quantile(alpha, levels(1, 2000)[0]) for alpha in (1e-4, 1e4))
     assert ((small < 1e-6) | (small > 1 - 1e-6)).float().mean() > 0.99
@@ -67,6 +68,7 @@ def test_a_small_alpha_keeps_all_or_nothing_and_a_large_one_a_half() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 7, 64])
 def test_full_mixup_gives_every_sample_another_as_its_partner(count: int) -> None:
+    """S2-09."""
     for seed in range(50):
         torch.manual_seed(seed)
         partner, _ = Mixup().drawn(count)
@@ -86,6 +88,7 @@ def test_every_sample_is_as_likely_a_partner() -> None:
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
 @pytest.mark.parametrize("count", [8, 64, 65])
 def test_partial_mixup_mixes_exactly_its_share(share: float, count: int) -> None:
+    """S2-09."""
     for seed in range(20):
         torch.manual_seed(seed)
         partner, kept = Mixup(share=share, alpha1=50, alpha2=50).drawn(count)
@@ -138,6 +141,7 @@ def test_shares_may_be_coupled() -> None:
 
 
 def test_where_all_is_kept_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S2-10."""
     monkeypatch.setattr("limbeck.mixup.quantile", lambda alpha, level: torch.ones(len(level)))
     whole = batch()
     whole.inputs[SERIES][:] = torch.randn(8, 2, 10)
@@ -260,6 +264,7 @@ def test_what_is_drawn_is_a_function_of_the_seed() -> None:
 
 
 def test_scaled_logits_have_the_values_of_the_lineage() -> None:
+    """S2-12."""
     student, teacher = torch.tensor([[2.0, 1, 0, -1]]), torch.tensor([[3.0, 0.5, 0, -2]])
     assert float(Soft(T=4).values(student, teacher, torch.zeros(1))) == pytest.approx(0.291984, abs=1e-6)
     assert float(Soft(T=4, reduction="mean").values(student, teacher, torch.zeros(1))) == pytest.approx(

@@ -84,6 +84,7 @@ def forget(out: Path, *cells: str) -> None:
 
 
 def test_a_study_that_leaves_each_subject_out_is_told_by_subject(tmp_path: Path) -> None:
+    """S2-13."""
     assert conclude(left_out(tmp_path)) == [
         "## By subject: data three, split loso: activity",
         "",

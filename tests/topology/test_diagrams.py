@@ -76,6 +76,7 @@ def elder(x: list[float]) -> tuple[list[tuple[float, float]], float]:
 
 
 def test_the_golden_signal_has_its_two_pairs() -> None:
+    """S2-02."""
     found = persistence(np.array([[1, 3, 0, 2, 1.5, 4]]))
     assert ordered(found.of(0, 0)).tolist() == [[1, 3], [1.5, 2]]
     assert found.essential.tolist() == [0]
@@ -117,6 +118,7 @@ def test_pairs_are_those_of_the_elder_rule(x: list[float]) -> None:
 
 @given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=60), st.integers(-1000, 1000))
 def test_a_shift_shifts_and_a_mirror_changes_nothing(x: list[int], shift: int) -> None:
+    """S2-02."""
     here, there, mirrored = (persistence([y]).of(0, 0) for y in (x, [v + shift for v in x], x[::-1]))
     np.testing.assert_array_equal(here + shift, there)
     np.testing.assert_array_equal(ordered(here), ordered(mirrored))
@@ -126,6 +128,7 @@ def test_a_shift_shifts_and_a_mirror_changes_nothing(x: list[int], shift: int) -
     "x", [[3.0], [1.0, 2.0], [2.0, 1.0], [5.0] * 9, list(range(9)), list(range(9, 0, -1)), [1, 0, 1]]
 )
 def test_signals_of_one_valley_have_no_pair(x: list[float]) -> None:
+    """S2-03."""
     found = persistence(np.array([x], float))
     assert len(found.of(0, 0)) == 0
     assert found.essential.tolist() == [min(x)]

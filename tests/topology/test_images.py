@@ -73,6 +73,7 @@ def differ(spec: PersistenceImage, diagrams: Diagrams) -> float:
 
 
 def test_the_golden_point_of_the_published_layout() -> None:
+    """S2-04."""
     image = PersistenceImage(peak=False).render(of((0.2, 0.6)))[0, 0]
     assert image.max() == pytest.approx(0.100683, abs=1e-5)
     assert np.unravel_index(image.argmax(), image.shape) == (38, 38)
@@ -160,6 +161,7 @@ def test_weights_are_as_told(weight: Any) -> None:
 
 
 def test_a_diagram_with_nothing_to_draw_is_zeros() -> None:
+    """S2-03."""
     x = np.stack([np.zeros(50), np.arange(50.0), -np.arange(50.0), np.sin(np.arange(50) / 2) * 0.004])
     made = PersistenceImage().render(persistence(x), out=np.full((4, 1, 64, 64), np.nan, np.float32))
     assert (made == 0).all()
