@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import nets, timing
 from limbeck.batch import Outputs
-from limbeck.data.source import Order, Table, Windows
+from limbeck.data.order import Order
+from limbeck.data.source import Table, Windows
 from limbeck.distiller import Distiller
 from limbeck.fit import _Loop
 from limbeck.models import MTLNet

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from benchmarks import nets, timing
 from limbeck import evaluate
-from limbeck.data.source import Dense, Order, Table, Windows
+from limbeck.data.order import Order
+from limbeck.data.source import Dense, Table, Windows
 from limbeck.distiller import Distiller
 from limbeck.fit import _Loop
 from limbeck.models.heads import MultiTask

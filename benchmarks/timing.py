@@ -121,9 +121,12 @@ def table(title: str, spent: Mapping[str, list[Spent]], reference: str, per: flo
     return "\n".join([*lines, f"  median (quartiles) of {rounds} rounds"])
 
 
-def arguments(about: str, rounds: int) -> Namespace:
-    """What all benchmarks are asked: `--rounds`, and `--quick` for tiny sizes that only show that it runs."""
+def arguments(about: str, rounds: int, *words: str) -> Namespace:
+    """What all benchmarks are asked: `--rounds`, and `--quick` for tiny sizes that only show that it runs; and `words`
+    that may be left away, empty then."""
     parser = ArgumentParser(description=about)
     parser.add_argument("--rounds", type=int, default=rounds, help=f"turns of each side (default {rounds})")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs, and nothing else")
+    for word in words:
+        parser.add_argument(word, nargs="?", default="")
     return parser.parse_args()

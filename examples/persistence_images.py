@@ -14,5 +14,5 @@ low, high = float(diagrams.pairs.min()), float(diagrams.pairs.max())
 image = PersistenceImage(layout="exact", low=low, high=high, top=high - low, sigma=(high - low) / 64)
 images = image.render(diagrams)  # (N, M, 64, 64) float32, each from 0 to 1
 
-print(f"{len(diagrams.pairs)} classes: {diagrams.nbytes / 1e6:.1f} MB, as images {images.nbytes / 1e6:.0f} MB")
+print(f"{len(diagrams.pairs)} pairs: {diagrams.nbytes / 1e6:.1f} MB, as images {images.nbytes / 1e6:.0f} MB")
 plots.window(windows[0], "persistence.png", image)

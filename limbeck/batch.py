@@ -2,7 +2,7 @@
 
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,6 +12,10 @@ from torch import Tensor
 
 MODALITY = "sensor"
 """The input that most models read: sensor windows."""
+IMAGE = "image"
+"""The input that networks for images read: 8-bit pixels."""
+DOMAIN = "domain"
+"""The input that says which data set of a joined table a sample came from: its number, `(B,)`."""
 
 
 class Lazy(Mapping[str, Tensor]):
@@ -58,6 +62,7 @@ class Batch:
     - `whole`: tasks none of whose labels is missing, which need not be looked through; what takes labels away must
       clear it.
     - `mixed`: the other half of each sample, where samples were mixed.
+    - `generated`, by task: shares `(B, C)` of the classes that a model gave where people gave no label; 0 elsewhere.
     """
 
     inputs: Mapping[str, Tensor]
@@ -66,6 +71,7 @@ class Batch:
     pure: bool = True
     whole: frozenset[str] = frozenset()
     mixed: Mixed | None = None
+    generated: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,6 +85,7 @@ class Batch:
             inputs=Lazy({k: partial(_moved, self.inputs, k, device) for k in self.inputs}),
             targets={k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
             ids=self.ids.to(device, non_blocking=True),
+            generated={k: v.to(device, non_blocking=True) for k, v in self.generated.items()},
         )
 
     def with_inputs(self, inputs: Mapping[str, Tensor]) -> "Batch":

@@ -145,6 +145,8 @@ class Frame:
     right: float = 10
     top: float = 20
     bottom: float = 36
+    tell: Callable[[float], str] = number
+    """How a column's value is written."""
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Where a point is drawn."""
@@ -163,7 +165,7 @@ class Frame:
             parts.append(words(self.left - 6, y + 3.5, number(value), "tick end"))
         for value in self.columns:
             parts.append(
-                words(self.at(value, self.rows[0])[0], self.height - self.bottom + 15, number(value), "tick mid")
+                words(self.at(value, self.rows[0])[0], self.height - self.bottom + 15, self.tell(value), "tick mid")
             )
         parts.append(words((self.left + WIDTH - self.right) / 2, self.height - 4, across, "axis mid"))
         return parts

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor
@@ -21,6 +22,8 @@ from torch import Tensor
 from limbeck.config import digest
 from limbeck.errors import UserError
 
+SEAL = "checksum"
+"""Of a sealed file."""
 KEPT = 2
 """Checkpoints of a run: the one before the newest is there in case that is damaged."""
 
@@ -89,6 +92,29 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     # Cloned, since tensors that share memory (tied weights) are refused. Not by `save_file`, which leaves a file of a
     # random name where it is killed, that nobody but its owner may read.
     write(path, serialise({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}))
+
+
+def save_sealed(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A safetensors file in one piece, with a checksum of names and values."""
+    save_tensors(path, {**tensors, SEAL: _seal(tensors)})
+
+
+def load_sealed(path: Path) -> dict[str, Tensor]:
+    """What `save_sealed` wrote. Raises `UserError` where it is damaged."""
+    try:
+        stored = load_file(path)
+        seal = stored.pop(SEAL, None)
+        if seal is None or not torch.equal(seal, _seal(stored)):
+            raise SafetensorError("its checksum is another")
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); delete it, and it is made again") from None
+    return stored
+
+
+def _seal(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Bytes `(16,)`."""
+    told = [(name, digest(value.cpu().contiguous().numpy().tobytes())) for name, value in sorted(tensors.items())]
+    return torch.tensor(list(digest(told).encode()), dtype=torch.uint8)
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:

@@ -59,6 +59,26 @@ PAPERS: dict[str, tuple[str, dict[str, str]]] = {
                  "Solve Face Related Tasks",
         "author": "Hosseini and Shabani and Cho",
         "year": "2019", "eprint": "1907.03402", "archiveprefix": "arXiv"}),
+    "radosavovic2018data": ("inproceedings", {
+        "title": "Data Distillation: Towards Omni-Supervised Learning",
+        "author": "Radosavovic, Ilija and Doll{\\'a}r, Piotr and Girshick, Ross and Gkioxari, Georgia and He, Kaiming",
+        "booktitle": "CVPR", "year": "2018", "eprint": "1712.04440", "archiveprefix": "arXiv"}),
+    "smith2017cyclical": ("inproceedings", {
+        "title": "Cyclical Learning Rates for Training Neural Networks",
+        "author": "Smith, Leslie N.",
+        "booktitle": "WACV", "year": "2017", "eprint": "1506.01186", "archiveprefix": "arXiv"}),
+    "kendall2018multi": ("inproceedings", {
+        "title": "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics",
+        "author": "Kendall, Alex and Gal, Yarin and Cipolla, Roberto",
+        "booktitle": "CVPR", "year": "2018", "eprint": "1705.07115", "archiveprefix": "arXiv"}),
+    "liu2019end": ("inproceedings", {
+        "title": "End-to-End Multi-Task Learning with Attention",
+        "author": "Liu, Shikun and Johns, Edward and Davison, Andrew J.",
+        "booktitle": "CVPR", "year": "2019", "eprint": "1803.10704", "archiveprefix": "arXiv"}),
+    "chen2018gradnorm": ("inproceedings", {
+        "title": "GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask Networks",
+        "author": "Chen, Zhao and Badrinarayanan, Vijay and Lee, Chen-Yu and Rabinovich, Andrew",
+        "booktitle": "ICML", "year": "2018", "eprint": "1711.02257", "archiveprefix": "arXiv"}),
     "hinton2015distilling": ("misc", {
         "title": "Distilling the Knowledge in a Neural Network",
         "author": "Hinton, Geoffrey and Vinyals, Oriol and Dean, Jeff",
@@ -94,7 +114,13 @@ USES: dict[str, tuple[str, ...]] = {
     "smoothing": ("szegedy2016rethinking",),
     "ppg-heart-rate": ("arora2025ppg", "hinton2015distilling"),
     "joint-distill": ("cheng2025joint", "hinton2015distilling"),
-    "distill-2md-mtl": ("hosseini2019distill", "hinton2015distilling"),
+    "distill-2md-mtl": ("hosseini2019distill",),
+    "mtl-dd": ("radosavovic2018data",),
+    "single-dd": ("radosavovic2018data",),
+    "uncertainty": ("kendall2018multi",),
+    "dwa": ("liu2019end",),
+    "gradnorm": ("chen2018gradnorm",),
+    "adaptive-clr": ("smith2017cyclical",),
     "soft": ("hinton2015distilling",),
     "decoupled": ("zhao2022decoupled",),
     "dkd": ("zhao2022decoupled",),
@@ -102,7 +128,8 @@ USES: dict[str, tuple[str, ...]] = {
     "ema": ("tarvainen2017mean",),
     "trees": ("geurts2006extremely",),
 }
-"""Papers by the name of a recipe, a kind of distillation or mixing, a teacher, or the classical baseline."""
+"""Papers by the name of a recipe or a method of it, a kind of distillation, mixing, weighing or schedule, a teacher, or
+the classical baseline."""
 
 
 def citation(kind: str) -> str:
@@ -117,7 +144,8 @@ def keys_of(recipe: Mapping[str, Any], models: Iterable[str] = ()) -> list[str]:
 
     A recipe that has no paper adds none.
     """
-    parts = [recipe.get(name) for name in ("how", "strategy", "mix")]
+    parts = [recipe.get(name) for name in ("method", "how", "strategy", "mix", "balance")]
+    parts.append(recipe.get("plan", {}).get("schedule"))
     kinds = [recipe["kind"], *(part.get("kind") if isinstance(part, Mapping) else part for part in parts), *models]
     return list(dict.fromkeys(key for kind in kinds if kind in USES for key in USES[kind]))
 

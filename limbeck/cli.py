@@ -164,10 +164,13 @@ def predict(
     stride: int | None = None,
     out: Path | None = None,
     plot: Path | None = None,
+    domain: str | None = None,
 ) -> None:
     """Answers along a raw recording, for every window: a label with its probability, or a value with its interval.
 
     Example: limbeck predict runs/a walk.csv --rate 50 --out walk.labels.csv --plot walk.png
+
+    A model of images answers for each image: limbeck predict runs/faces photos.zip --out faces.csv
 
     A value such as a heart rate comes with the interval that holds 95 % of its probability, and its entropy in nats.
 
@@ -176,7 +179,7 @@ def predict(
     run
         A run folder, or an exported .onnx file.
     recording
-        CSV or Parquet with the channels the model knows, by name.
+        CSV or Parquet with the channels the model knows, by name; or an image, or a folder or zip of images.
     rate
         Hz, where the file has no time column.
     time
@@ -189,24 +192,56 @@ def predict(
         .csv or .json; the terminal if not given.
     plot
         .png or .svg.
+    domain
+        The data set to answer as, where a model keeps the norms of several apart; the first if not given.
     """
     from limbeck.predict import predict_file
 
     named = tuple(name.strip() for name in channels.split(",") if name.strip())
-    predict_file(run, recording, rate, stride, out, plot, console, time, named)
+    predict_file(run, recording, rate, stride, out, plot, console, time, named, domain)
 
 
 @app.command
-def export(run: Path, /, *, to: str = "onnx") -> None:
+def export(run: Path, /, *, to: str = "onnx", domain: str | None = None) -> None:
     """Writes the student alone, with a card of what it expects, and checks it against the trained one.
 
     Example: limbeck export runs/a --to onnx
+
+    Parameters
+    ----------
+    domain
+        The data set that it answers for, where a model keeps the norms of several apart; the first if not given.
     """
     from limbeck import edge, recipes
 
     recipe = recipes.load(run)
-    parity = edge.export_run(run, recipe.split.split(recipe.data.load()).valid.inputs["sensor"], to)
+    parity = edge.export_run(run, recipe.split.split(recipe.data.load()).valid, to, domain)
     console.print(f"{run / 'export' / 'student.onnx'} {parity}", highlight=False, soft_wrap=True)
+
+
+@app.command
+def label(run: Path, /, *fields: Fields, out: Path) -> None:
+    """Labels a pool that nobody labelled: what a run says of it, the mean over several views, where it is sure.
+
+    Example: limbeck label runs/a --data images --data.root POOL --rule.target 0.95 --out labels/pool
+
+    To train on the labels too: --data.sets images:POOL --data.sets.0.generated labels/pool
+
+    Parameters
+    ----------
+    out
+        Where labels.csv and the answers are written; what is cut goes on when the same command is given again.
+    """
+    from limbeck.config import arguments, nested, parse
+    from limbeck.labelling import Labelling
+    from limbeck.labelling import label as run_it
+    from limbeck.observers import Bar
+
+    told = run_it(run, parse(Labelling, nested(arguments(fields), {})), out, [Bar(errors)])
+    for task, (asked, given, threshold) in told.items():
+        sure = f", from a confidence of {threshold:.3f} on" if isinstance(threshold, float) else ""
+        console.print(f"{task}: {given} of {asked} labelled{sure}", highlight=False, markup=False)
+    console.print(f"{out / 'labels.csv'}", highlight=False, soft_wrap=True)
 
 
 @app.command

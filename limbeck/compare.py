@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from limbeck import words
 from limbeck.errors import UserError
 from limbeck.finished import STUDENT, Finished, Model, Scores, leaves, text
 from limbeck.measures import Measure, Measures
 from limbeck.statistics import Difference, Estimate, average, over_seeds, paired
 
-LEAK = "leaky split: windows of one subject on both sides"
+LEAK = "leaky split: one subject is on both sides"
 
 
 def distinct(scores: Sequence[Scores], trained: bool) -> list[Scores]:
@@ -40,6 +41,7 @@ class Entry:
     model: str
     runs: tuple[Finished, ...]
     style: int
+    _known: dict[tuple[str, str], Estimate | None] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -67,8 +69,10 @@ class Entry:
 
     def estimate(self, task: str, measure: Measure) -> Estimate | None:
         """Mean and interval of a score; None where no run has it."""
-        scores = [s for s in self.scores(task) if s.value(measure.key) is not None]
-        return estimate(scores, measure) if scores else None
+        if (task, measure.key) not in self._known:  # asked for often, and drawn from thousands of subjects
+            scores = [s for s in self.scores(task) if s.value(measure.key) is not None]
+            self._known[task, measure.key] = estimate(scores, measure) if scores else None
+        return self._known[task, measure.key]
 
     def curve(self, read: Callable[[Finished], Mapping[float, float]]) -> list[tuple[float, float, float, float]]:
         """(epoch, mean, lowest, highest) over seeds of what `read` finds in a run by epoch, where all seeds have it."""
@@ -115,6 +119,23 @@ class Group:
     def leaky(self) -> bool:
         """Whether a subject is on both sides of the split."""
         return any(run.splits["leaky"] for run in self.runs)
+
+    @property
+    def audit(self) -> dict[str, Any]:
+        """What is in the parts of the split, and what they share."""
+        found: dict[str, Any] = self.runs[0].splits["audit"]
+        return found
+
+    @property
+    def samples(self) -> str:
+        """What the samples are called: windows, images."""
+        return words.samples(self.runs[0].card)
+
+    @property
+    def people(self) -> str:
+        """What is drawn again beside seeds: subjects, or samples where no subject of the test has two."""
+        test = self.audit["test"]
+        return self.samples if words.subjects(test) == test["windows"] else "subjects"
 
     @property
     def tasks(self) -> list[str]:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
@@ -25,6 +26,11 @@ class Spec(BaseModel):
     def changed(self: S, **paths: Any) -> S:
         """A copy with other values, by field name."""
         return parse(type(self), {**dump(self), **{k: dump(v) if isinstance(v, Spec) else v for k, v in paths.items()}})
+
+    @classmethod
+    def worded(cls, word: str) -> dict[str, Any]:
+        """What a single word says where a spec of this class is expected: its kind, unless a class knows better."""
+        return {"kind": word}
 
 
 def choices(annotation: Any) -> tuple[type[Spec], ...]:
@@ -72,7 +78,7 @@ def parse(cls: type[S], values: Mapping[str, Any], where: str = "") -> S:
         elif several := _several(field.annotation):
             fields[name] = _choose_each(several, value, field.default, where + name)
         elif isinstance(value, str) and _holds_tuple(field.annotation):
-            fields[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+            fields[name] = tuple(_words(value))
         else:
             fields[name] = value
     try:
@@ -96,7 +102,8 @@ def _several(annotation: Any) -> tuple[type[Spec], ...]:
 
 
 def _choose_each(classes: Sequence[type[Spec]], value: Any, default: Any, where: str) -> tuple[Spec, ...]:
-    """Specs from a list, or from a dict by their places: `--others.0.share 0.2` is that."""
+    """Specs from a list (`--sets a,b` is one of words), or from a dict by their places: `--others.0.share 0.2`."""
+    value = _words(value) if isinstance(value, str) else value
     if isinstance(value, Mapping):
         if sorted(value) != [str(i) for i in range(len(value))]:
             raise UserError(f"{where}: places are 0, 1 and so on, not {', '.join(value)}")
@@ -109,10 +116,16 @@ def _choose_each(classes: Sequence[type[Spec]], value: Any, default: Any, where:
     )
 
 
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def _choose(classes: Sequence[type[Spec]], value: Any, default: Any, where: str) -> Spec:
     named = {"kind": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else None
     if named is None:
         raise UserError(f"{where}: expected one of {', '.join(c.kind for c in classes)}, not {value!r}")
+    if len(classes) == 1 and "kind" in named:
+        named = _over(classes[0].worded(str(named.pop("kind"))), named)
     base = default if isinstance(default, Spec) else None
     kind = named.get("kind") or (base.kind if base else classes[0].kind)
     for cls in classes:
@@ -121,6 +134,15 @@ def _choose(classes: Sequence[type[Spec]], value: Any, default: Any, where: str)
             return parse(cls, {**known, **named}, where + ".")
     name = where.rpartition(".")[2]
     raise unknown(where if name.isdigit() else name, str(kind), [c.kind for c in classes])
+
+
+def _over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values with others laid over them."""
+    made = dict(below)
+    for name, value in above.items():
+        old = {"kind": made[name]} if isinstance(made.get(name), str) else made.get(name)
+        made[name] = _over(old, value) if isinstance(value, Mapping) and isinstance(old, dict) else value
+    return made
 
 
 def override(base: S, paths: Mapping[str, Any]) -> S:
@@ -133,14 +155,15 @@ def nested(paths: Mapping[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
     """The tree of plain values with what `paths` say put in; short paths first, so that a kind is chosen before its
     fields."""
     for path in sorted(paths, key=lambda p: p.count(".")):
-        *parents, last = path.split(".")
         node = tree
-        for parent in parents:
-            if isinstance(node.get(parent), list):
-                node[parent] = {str(place): value for place, value in enumerate(node[parent])}
-            if not isinstance(node.get(parent), dict):
-                node[parent] = {"kind": node[parent]} if isinstance(node.get(parent), str) else {}
-            node = node[parent]
+        *_, last = steps = path.split(".")
+        for parent, child in pairwise(steps):
+            inner = node.get(parent)
+            if isinstance(inner, str):
+                inner = [{"kind": word} for word in _words(inner)] if child.isdigit() else {"kind": inner}
+            if isinstance(inner, list):
+                inner = {str(place): value for place, value in enumerate(inner)}
+            node[parent] = node = inner if isinstance(inner, dict) else {}
         given = _plain(paths[path])
         old = node.get(last)
         node[last] = {"kind": given} if isinstance(old, dict) and isinstance(given, str) and given != "none" else given

@@ -21,7 +21,7 @@ def demo(out: Path, seed: int, console: Console) -> Path:
         recipe.run(out / method, [Bar(Console(stderr=True))])
         runs.append(out / method)
     valid = recipe.split.split(recipe.data.load()).valid
-    parity = edge.export_run(out / METHODS[0], valid.inputs["sensor"])
+    parity = edge.export_run(out / METHODS[0], valid)
     page = report.report(runs, out / "report.html")
     report.print_table(runs, console)
     exported = out / METHODS[0] / "export" / "student.onnx"

@@ -1,4 +1,5 @@
-"""A trained model as a device calls it: raw windows in, probabilities out; from a run folder or from an ONNX file."""
+"""A trained model as a device calls it: raw windows or pixels in, probabilities out; from a run folder or from an ONNX
+file."""
 
 import copy
 import json
@@ -12,15 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import models
-from limbeck.batch import Batch
+from limbeck.batch import IMAGE, Batch
 from limbeck.config import digest
-from limbeck.errors import UserError
+from limbeck.errors import UserError, unknown
 from limbeck.tasks import Task
 
 Array = np.ndarray[Any, Any]
 Card = Mapping[str, Any]
-INPUT = "window"
-"""The name of an ONNX file's input; its outputs are named by their tasks."""
 SEAL = b"limbeck-seal-"
 """What comes before the 16 digits that name all other bytes of an ONNX file."""
 RENAMED = {"imu": "sensor"}
@@ -29,7 +28,8 @@ UNSEALED = SEAL + b"0" * 16
 
 
 class Probabilities(nn.Module):
-    """A model from raw windows `(B, M, L)` to one answer a task: probabilities `(B, C)`, or real values `(B, 1)`."""
+    """A model from raw windows `(B, M, L)`, or pixels `(B, M, H, W)`, to one answer a task: probabilities `(B, C)`, or
+    real values `(B, 1)`."""
 
     def __init__(self, model: nn.Module, tasks: Sequence[Task], modality: str) -> None:
         super().__init__()
@@ -42,7 +42,8 @@ class Probabilities(nn.Module):
 
 
 class TorchModel:
-    """A trained module: `model(windows)` gives probabilities `(B, C)`, or real values `(B, 1)`, by task.
+    """A trained module: `model(windows)` gives probabilities `(B, C)`, or real values `(B, 1)`, by task; of images,
+    pixels from 0 to 255.
 
     A copy, on the CPU and in evaluation mode. Raises `UserError` for windows of another shape and for NaN.
     """
@@ -81,18 +82,46 @@ class EdgeModel:
         return cls(path.read_bytes(), str(path), threads)
 
     def __call__(self, windows: Array) -> dict[str, Array]:
-        answers = self._session.run([t.name for t in self.tasks], {INPUT: _checked(windows, self.card)})
+        answers = self._session.run([t.name for t in self.tasks], {input_name(self.card): _checked(windows, self.card)})
         return {task.name: np.asarray(answer) for task, answer in zip(self.tasks, answers, strict=True)}
 
 
-def opened(path: Path) -> TorchModel | EdgeModel:
-    """The student of a run folder, or the model of an exported `.onnx` file."""
+def opened(path: Path, domain: str | None = None) -> TorchModel | EdgeModel:
+    """The student of a run folder, or the model of an exported `.onnx` file; `domain` as in `of_set`."""
     if path.suffix == ".onnx":
-        return EdgeModel.open(path)
+        model = EdgeModel.open(path)
+        if domain not in (None, model.card.get("domain")):
+            raise UserError(f"{path} was exported for {model.card.get('domain', 'all data sets')}, not for {domain}")
+        return model
     if not (path / "data.json").is_file():
         raise UserError(f"{path} is neither a run folder (it has no data.json) nor an .onnx file")
     module, tasks = models.load(path / "best")
-    return TorchModel(module, tasks, json.loads((path / "data.json").read_text()))
+    module, card = of_set(module, json.loads((path / "data.json").read_text()), domain)
+    return TorchModel(module, tasks, card)
+
+
+def of_set(module: nn.Module, card: Card, domain: str | None) -> tuple[nn.Module, Card]:
+    """A model that keeps data sets apart, as it answers for the one named `domain`, or for the first; and a card that
+    says so. As it is where it keeps none apart. Raises `UserError` for an unknown name."""
+    apart = any(isinstance(each, models.MultiTask) and each.sets > 1 for each in module.modules())
+    names = list(card.get("cells", {}))
+    if domain is not None and domain not in names:
+        raise unknown("data set", domain, names)
+    if not apart:
+        return module, card
+    chosen = names[0] if domain is None else domain
+    return models.fixed(module, names.index(chosen)), {**card, "domain": chosen}
+
+
+def input_name(card: Card) -> str:
+    """The name of an ONNX file's input; its outputs are named by their tasks."""
+    return "image" if modality(card) == IMAGE else "window"
+
+
+def shape(card: Card) -> tuple[int, ...]:
+    """Of what a model reads: (M, L), or (M, H, W) of images."""
+    size = (card["size"], card["size"]) if modality(card) == IMAGE else (card["window"],)
+    return (len(card["channels"]), *size)
 
 
 def modality(card: Card) -> str:
@@ -110,17 +139,19 @@ def onnx_extra(module: str) -> Any:
 
 
 def _checked(windows: Array, card: Card) -> Array:
-    """Float32 `(B, M, L)`, or a `UserError` that says what is wrong with it."""
-    channels, length = card["channels"], card["window"]
-    if windows.ndim != 3 or windows.shape[1:] != (len(channels), length):
+    """Float32 `(B, M, L)` or `(B, M, H, W)`, or a `UserError` that says what is wrong with it."""
+    channels, wanted, what = card["channels"], shape(card), input_name(card)
+    if windows.ndim != len(wanted) + 1 or windows.shape[1:] != wanted:
+        of = "pixels from 0 to 255" if what == IMAGE else f"{wanted[1]} samples at {card['rate']:g} Hz"
         raise UserError(
-            f"the model reads windows (B, {len(channels)}, {length}): channels {', '.join(channels)}, "
-            f"{length} samples at {card['rate']:g} Hz; given {tuple(windows.shape)}"
+            f"the model reads {what}s (B, {', '.join(map(str, wanted))}): channels {', '.join(channels)}, {of}; "
+            f"given {tuple(windows.shape)}"
         )
     bad = np.argwhere(~np.isfinite(windows))
     if len(bad):
-        window, channel, sample = bad[0]
-        raise UserError(f"window {window} holds a NaN or infinite value (channel {channels[channel]}, sample {sample})")
+        number, channel, *place = bad[0].tolist()
+        at = f"{'pixel' if what == IMAGE else 'sample'} {', '.join(map(str, place))}"
+        raise UserError(f"{what} {number} holds a NaN or infinite value (channel {channels[channel]}, {at})")
     return np.require(windows, np.float32, ("C", "W"))  # windows may be a read-only view, which torch warns of
 
 

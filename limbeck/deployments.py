@@ -1,7 +1,7 @@
 """Models on disk whose cost can be measured: of a run, of a study, of an exported file, or of a spec alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,8 @@ ONNX: How = "onnx"
 
 @dataclass(frozen=True)
 class Deployed:
-    """A model on disk: the folder of its weights for torch, or an `.onnx` file. `shape` is (M, L).
+    """A model on disk: the folder of its weights for torch, or an `.onnx` file. `shape` is that of one sample of the
+    `modality` it reads: (M, L) of windows, (M, H, W) of images.
 
     `weights` is the folder that tells the parameters and operations; None for a file alone.
     """
@@ -45,34 +46,39 @@ def deployments(path: Path) -> list[Deployed]:
     """The models of a run folder (student, its export where there is one, teachers that were trained apart), of an
     `.onnx` file, or of a study's folder (the students of its finished cells)."""
     if path.suffix == ".onnx":
-        model = deployed.EdgeModel.open(path)
-        return [Deployed(str(path), ONNX, path, (len(model.card["channels"]), model.card["window"]), None)]
+        return [Deployed(str(path), ONNX, path, deployed.shape(deployed.EdgeModel.open(path).card), None)]
     if (path / "cells.json").is_file():
         return _of_study(path)
     if not (path / "data.json").is_file() or not (path / "best" / "model.json").is_file():
         raise UserError(
             f"{path} is neither a finished run folder (with data.json and best/), a study's folder nor an .onnx file"
         )
-    shape, modality = _read(path)
-    return _students(path, f"{path} {STUDENT}") + [
-        Deployed(f"{path} {name}", TORCH, at / "best", shape, at / "best", modality=modality)
-        for name, at in stages(path).items()
-    ]
+    teachers = [_teacher(f"{path} {name}", at / "best") for name, at in stages(path).items()]
+    return _students(path, f"{path} {STUDENT}") + teachers
+
+
+def _teacher(name: str, best: Path) -> Deployed:
+    """One that was trained apart, and may read what the student does not."""
+    if not (best / "model.json").is_file():
+        raise UserError(f"{name}: its weights are not in {best}; a run of a study needs the study's folder around it")
+    return _trained(name, best)
 
 
 def _students(run: Path, name: str) -> list[Deployed]:
     """The student, and its export where there is one."""
-    (shape, modality), best, export = _read(run), run / "best", run / "export" / "student.onnx"
-    found = [Deployed(name, TORCH, best, shape, best, modality=modality)]
+    found, export = [_trained(name, run / "best")], run / "export" / "student.onnx"
     if export.is_file() and find_spec("onnxruntime"):
-        found.append(Deployed(name, ONNX, export, shape, best, modality=modality))
+        found.append(replace(found[0], how=ONNX, path=export))
     return found
 
 
-def _read(run: Path) -> tuple[tuple[int, int], str]:
-    """Shape (M, L) and modality of the windows of a run."""
-    card = checkpoint.read_json(run / "data.json")
-    return (len(card["channels"]), int(card["window"])), deployed.modality(card)
+def _trained(name: str, best: Path) -> Deployed:
+    """A model with what it reads: of several, the first, as all of them read the same."""
+    about = checkpoint.read_json(best / "model.json")
+    if "parts" in about:
+        about = checkpoint.read_json(best.parent / about["parts"][0] / "best" / "model.json")
+    modality = models.KINDS[about["spec"]["kind"]].modality
+    return Deployed(name, TORCH, best, tuple(about["shape"]), best, modality=modality)
 
 
 def _of_study(out: Path) -> list[Deployed]:

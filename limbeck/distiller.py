@@ -63,11 +63,14 @@ class Distiller(nn.Module):
             for name in view.objective.reads:
                 if name != STUDENT and name not in self.teachers:
                     raise unknown("teacher", name, teachers)
+        balancings = [balancing for view in self.views for balancing in view.objective.balancings]
+        if len(set(balancings)) < len(balancings):
+            raise ValueError("what balances tasks belongs to one view, whose losses it learns from")
         self._models: dict[str, nn.Module] = {STUDENT: student, **self.teachers}
-        names = [term.name for view in self.views for _, term in view.objective.parts]
+        names = [name for view in self.views for name in view.objective.names]
         self._labels = [
-            [n if names.count(n) == 1 else f"{n} view {i}" for n in (t.name for _, t in v.objective.parts)]
-            for i, v in enumerate(self.views)
+            [n if names.count(n) == 1 else f"{n} view {i}" for n in view.objective.names]
+            for i, view in enumerate(self.views)
         ]
 
     def forward(self, batch: Batch, progress: float) -> Losses:

@@ -1,6 +1,5 @@
 """Export for devices: one ONNX file with a card inside, checked against the trained model; and what a model costs."""
 
-import copy
 import json
 import logging
 import warnings
@@ -15,11 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from limbeck import checkpoint, models
-from limbeck.batch import Batch
+from limbeck import checkpoint, deployed, models
+from limbeck.batch import MODALITY, Batch
 from limbeck.config import digest
-from limbeck.data.source import Column
-from limbeck.deployed import INPUT, UNSEALED, EdgeModel, TorchModel, onnx_extra, sealed
+from limbeck.data.source import Column, Table
+from limbeck.deployed import UNSEALED, EdgeModel, TorchModel, onnx_extra, sealed
 from limbeck.errors import UserError, unknown
 from limbeck.tasks import Task
 
@@ -32,7 +31,7 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class Parity:
-    """How an exported file answers against the trained model, both on the same windows.
+    """How an exported file answers against the trained model, both on the same `windows`; images, if its `input` is.
 
     - `difference`, by task: the largest |difference| of a probability; of real values, as a share of the largest.
     - `agreement`, by task with classes: the share of windows for which both name the same class.
@@ -48,16 +47,19 @@ class Parity:
     agreement: dict[str, float]
     tolerance: float
     onnxruntime: str
+    input: str = "window"
 
     def __str__(self) -> str:
         apart = f"{max(self.difference.values()):.1g} apart at most"
         same = f", the same answer in {min(self.agreement.values()):.1%}" if self.agreement else ""
-        return f"({self.bytes / 1e3:,.0f} kB): against the trained student on {self.windows:,} windows {apart}{same}"
+        return (
+            f"({self.bytes / 1e3:,.0f} kB): against the trained student on {self.windows:,} {self.input}s {apart}{same}"
+        )
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a model costs: parameters, bytes of its float32 weights and statistics, multiply-accumulates for one window.
+    """What a model costs: parameters, bytes of its float32 weights and statistics, multiply-accumulates for one sample.
 
     `macs` are those of convolutions, matrix products and attention; what works by element is not counted.
     """
@@ -72,56 +74,67 @@ def export_onnx(
 ) -> Parity:
     """Writes `out`, with `card.json` and `parity.json` beside it, each in one piece; nothing where the check fails.
 
-    `card` is a table's, with its `digest` and the kind of `recipe`; `shape` is (M, L); `check` holds windows that were
-    not trained on. Raises `UserError` where the file answers otherwise than the model by more than `TOLERANCE`.
+    `card` is a table's, with its `digest` and the kind of `recipe`; `shape` is (M, L) or (M, H, W); `check` holds
+    windows or images that were not trained on. Raises `UserError` where the file answers otherwise than the model by
+    more than `TOLERANCE`.
     """
+    name = deployed.input_name(card)
     if not len(check):
-        raise UserError("the export cannot be checked: there is no validation window")
-    if INPUT in (task.name for task in tasks):
-        raise UserError(f"a task named {INPUT!r} cannot be exported, that names the input: rename the label column")
+        raise UserError(f"the export cannot be checked: there is no validation {name}")
+    if name in (task.name for task in tasks):
+        raise UserError(f"a task named {name!r} cannot be exported, that names the input: rename the label column")
     trained = TorchModel(model, tasks, _card(tasks, shape, card))
     data = _graph(trained, shape)
     difference, agreement = _compare(trained, EdgeModel(data), check)
     runtime = metadata.version("onnxruntime")
-    parity = Parity(out.name, digest(data), len(data), len(check), BATCHES, difference, agreement, TOLERANCE, runtime)
+    size = len(data), len(check), BATCHES
+    parity = Parity(out.name, digest(data), *size, difference, agreement, TOLERANCE, runtime, name)
     checkpoint.write_json(out.with_name("card.json"), trained.card)
     checkpoint.write_json(out.with_name("parity.json"), asdict(parity))
     checkpoint.write(out, data)
     return parity
 
 
-def export_run(run: Path, check: Column, to: str = "onnx") -> Parity:
-    """Writes the student of a run folder to `run/export/student.onnx`; `check` holds the run's validation windows."""
+def export_run(run: Path, valid: Table, to: str = "onnx", domain: str | None = None) -> Parity:
+    """Writes the student of a run folder to `run/export/student.onnx`; `valid` is the run's validation part.
+
+    A student that keeps data sets apart is written, and checked, for the one named `domain`, or for the first.
+    """
     if to != "onnx":
         raise unknown("export format", to, ["onnx"])
     student, tasks = models.load(run / "best")
-    card = json.loads((run / "data.json").read_text())
+    student, card = deployed.of_set(student, json.loads((run / "data.json").read_text()), domain)
+    if "domain" in card:
+        valid = valid.take(valid.meta["domain"] == card["domain"])
+    check = valid.inputs[deployed.modality(card)]
     recipe = json.loads((run / "recipe.json").read_text())["kind"]
-    return export_onnx(student, tasks, check.shape, card | {"recipe": recipe}, run / "export" / "student.onnx", check)
+    told = {**card, "recipe": recipe}
+    return export_onnx(student, tasks, check.shape, told, run / "export" / "student.onnx", check)
 
 
-def measure(model: nn.Module, shape: Sequence[int], modality: str = "sensor") -> Size:
-    """What `model` costs for one window of `shape` (M, L)."""
+def measure(model: nn.Module, shape: Sequence[int], modality: str = MODALITY) -> Size:
+    """What `model` costs for one sample of `shape`, as (M, L) of a window; for one data set where it keeps some
+    apart."""
     from torch.utils.flop_counter import FlopCounterMode
 
     # On the meta device nothing is computed, and an LSTM is seen as its products: oneDNN's fused one counts as nothing.
-    empty = copy.deepcopy(model).to("meta").eval()
+    empty = models.fixed(model, 0).to("meta").eval()
     window, ids = torch.empty(1, *shape, device="meta"), torch.empty(1, dtype=torch.long, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         empty(Batch({modality: window}, {}, ids))
-    parameters = sum(p.numel() for p in model.parameters())
-    statistics = sum(b.numel() for b in model.buffers() if b.is_floating_point())
+    parameters = sum(p.numel() for p in empty.parameters())
+    statistics = sum(b.numel() for b in empty.buffers() if b.is_floating_point())
     return Size(parameters, 4 * (parameters + statistics), counter.get_total_flops() // 2)
 
 
 def _card(tasks: Sequence[Task], shape: Sequence[int], card: Mapping[str, Any]) -> dict[str, Any]:
     """All that a device must know to call the model and to read its answers."""
     if len(card["channels"]) != shape[0]:
-        raise ValueError(f"windows of {shape[0]} channels, but the card names {card['channels']}")
+        raise ValueError(f"samples of {shape[0]} channels, but the card names {card['channels']}")
+    time = {"rate": card["rate"], "window": shape[1]} if len(shape) == 2 else {"size": shape[1]}
     return {
         "limbeck": metadata.version("limbeck"),
-        "rate": card["rate"],
-        "window": shape[1],
+        **time,
         "channels": list(card["channels"]),
         "unit": card["unit"],
         "modality": card["modality"],
@@ -130,7 +143,7 @@ def _card(tasks: Sequence[Task], shape: Sequence[int], card: Mapping[str, Any]) 
         "data": card["name"],
         "digest": card["digest"],
         "recipe": card["recipe"],
-        **{key: card[key] for key in ("filter", "resampling") if key in card},
+        **{key: card[key] for key in ("filter", "resampling", "domain") if key in card},
     }
 
 
@@ -144,7 +157,7 @@ def _graph(trained: TorchModel, shape: Sequence[int]) -> bytes:
             program = torch.onnx.export(
                 trained.module,
                 (torch.zeros(2, *shape),),
-                input_names=[INPUT],
+                input_names=[deployed.input_name(trained.card)],
                 dynamic_shapes={"window": {0: torch.export.Dim("batch")}},
                 dynamo=True,
                 verbose=False,

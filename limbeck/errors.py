@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LISTED = 60
+"""Known names that an error lists; of more it tells the number."""
+
 
 class UserError(Exception):
     """A mistake in what was asked for or in the files given; the command line prints it as one line and exits with
@@ -20,10 +23,11 @@ class Interrupted(Exception):
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """The error for a name that nothing has: repeats the user's word, names the nearest known one, lists the rest."""
     names = sorted(known)
+    rest = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED:,} more" if len(names) > LISTED else "")
     near = get_close_matches(given, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return UserError(
-        f"no {what} {given!r}{hint} Known: {', '.join(names) or 'none'}"
+        f"no {what} {given!r}{hint} Known: {rest or 'none'}"
         if hint
-        else f"no {what} {given!r}; known: {', '.join(names) or 'none'}"
+        else f"no {what} {given!r}; known: {rest or 'none'}"
     )

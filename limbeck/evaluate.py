@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from limbeck import checkpoint, metrics
+from limbeck import assessment, checkpoint, metrics
 from limbeck.batch import Outputs
 from limbeck.config import digest
 from limbeck.data.source import Table
@@ -27,12 +26,8 @@ Array = np.ndarray[Any, Any]
 CHUNK, VALUES = 512, 1 << 20
 """Rows, and values of an input, that a model answers for at once: what it finds of images would not stay in memory that
 is kept for the next."""
-GROUPS = ("subject", "activity")
-"""What real values are scored by, of what a table tells."""
 CHECK = "checksum"
 """Of stored answers."""
-EACH = ("n", "mae", "rmse", "r", "within_5", "bias")
-"""Of each such group."""
 
 
 def answers(model: nn.Module, table: Table, device: torch.device | None = None) -> dict[str, Tensor]:
@@ -75,62 +70,26 @@ def _device(model: nn.Module) -> torch.device:
     return next((p.device for p in inner.parameters()), torch.device("cpu"))
 
 
-def assess(logits: Mapping[str, Tensor], table: Table, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
-    """All scores of a table's answers by task, as `scores.json` has them: overall, by subject, and 95 % bootstrap
-    intervals; of real values by activity too, where the table tells it."""
+def assess(
+    logits: Mapping[str, Tensor], table: Table, tasks: Sequence[Task], everyone: bool = True
+) -> dict[str, dict[str, Any]]:
+    """All scores of a table's answers by task, as `scores.json` has them: overall, by subject, by data set where there
+    are several, and 95 % bootstrap intervals; of real values by activity too, where the table tells it.
+
+    Of more than `words.MANY` subjects each has little more than what the task is judged by, and none without
+    `everyone`.
+    """
     assessed = {}
     for task in tasks:
         if task.name in logits:
             answer, target = logits[task.name].numpy(), table.targets[task.name].cpu().numpy()
-            assessed[task.name] = (_values if is_real(task) else _classes)(task, answer, target, table.meta)
+            assessed[task.name] = assessment.scores(task, answer, target, table.meta, everyone)
     return assessed
 
 
 def parts(logits: Mapping[str, Mapping[str, Tensor]], split: Split) -> dict[str, dict[str, dict[str, Any]]]:
-    """All scores of a model's answers to each part of a split."""
-    return {part: assess(logits[part], table, table.tasks) for part, table in split.parts.items()}
-
-
-def _classes(task: Task, answer: Array, target: Array, meta: Mapping[str, Array]) -> dict[str, Any]:
-    groups = metrics.by_group(answer, target, meta["subject"], metrics.tally)
-    each = {name: metrics.scores(one) for name, one in groups.items()}
-    whole = sum(list(groups.values())[1:], start=next(iter(groups.values())))
-    return {
-        **metrics.scores(whole),
-        "labels": list(task.labels) or [str(c) for c in range(task.classes or 0)],
-        "confusion": whole.confusion.tolist(),
-        "subjects": {s: {k: one[k] for k in ("n", "accuracy", "macro_f1")} for s, one in each.items() if one["n"]},
-        "interval": metrics.intervals(groups),
-    }
-
-
-def _values(task: Task, answer: Array, target: Array, meta: Mapping[str, Array]) -> dict[str, Any]:
-    by = {
-        what: metrics.by_group(answer, target, meta[what], partial(metrics.errors, task))
-        for what in GROUPS
-        if what in meta
-    }
-    subjects = by.pop("subject")
-    whole = metrics.value_scores(sum(list(subjects.values())[1:], start=next(iter(subjects.values()))))
-    return {
-        **_plain(whole),
-        "subjects": _each(subjects),
-        "groups": {what: _each(groups) for what, groups in by.items()},
-        "interval": metrics.value_intervals(subjects),
-        "unit": task.unit,
-    }
-
-
-def _each(groups: Mapping[str, metrics.Errors]) -> dict[str, dict[str, Any]]:
-    """The scores of each group that is known and has a label."""
-    found = {name: metrics.value_scores(one) for name, one in groups.items() if name and one.count}
-    return {name: _plain({k: one[k] for k in EACH}) for name, one in found.items()}
-
-
-def _plain(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """With None for what is not a number, and for limits that are none."""
-    nothing = {k for k, v in scores.items() if np.isnan(v).any()}
-    return {k: None if k in nothing else v for k, v in scores.items()}
+    """All scores of a model's answers to each part of a split; of many subjects, by subject on the test alone."""
+    return {part: assess(logits[part], table, table.tasks, part == "test") for part, table in split.parts.items()}
 
 
 def brief(logits: Mapping[str, Tensor], table: Table, tasks: Sequence[Task]) -> dict[str, dict[str, float]]:

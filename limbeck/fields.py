@@ -9,23 +9,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from limbeck.config import Spec, arguments, choices, nested, parse
-from limbeck.data.recordings import SensorData
+from limbeck.data.base import Data
+from limbeck.data.image_sets import ImageSet
+from limbeck.data.sensor_sets import SensorSet
 from limbeck.errors import unknown
 from limbeck.recipes import RECIPES
 
 
-def kinds() -> dict[str, type[SensorData]]:
-    """Every kind of recordings that some recipe can be given, by name."""
+def kinds() -> dict[str, type[Data]]:
+    """Every kind of data that some recipe can be given, by name; and what joined sets are made of."""
     annotations: list[Any] = [recipe.model_fields["data"].annotation for recipe in RECIPES.values()]
-    return {cls.kind: cls for annotation in annotations for cls in choices(annotation) if issubclass(cls, SensorData)}
+    annotations += [cls.model_fields["data"].annotation for cls in (SensorSet, ImageSet)]
+    return {cls.kind: cls for annotation in annotations for cls in choices(annotation) if issubclass(cls, Data)}
 
 
-def data_spec(kind: str, tokens: Sequence[str]) -> SensorData:
+def data_spec(kind: str, tokens: Sequence[str]) -> Data:
     """The spec of a kind of recordings with some fields changed: `--root DIR --windows.length 200`."""
     return parse(_kind(kind), nested(arguments(tokens), {}))
 
 
-def _kind(name: str) -> type[SensorData]:
+def _kind(name: str) -> type[Data]:
     if name not in kinds():
         raise unknown("kind of recordings", name, kinds())
     return kinds()[name]

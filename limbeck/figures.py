@@ -14,6 +14,8 @@ from limbeck.verdict import reference
 
 POINTS = 120
 """Most points that a line is drawn with."""
+MOST = 200
+"""Subjects that are drawn one by one."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def _scores(group: Group, task: str) -> Figure | None:
     return Figure(caption, interval_chart(marks, caption, judge.unit, judge.places)) if marks else None
 
 
-def _lines(entries: Sequence[Entry], read: Callable[[Entry, Finished], Mapping[float, float]]) -> list[Line]:
+def curves(entries: Sequence[Entry], read: Callable[[Entry, Finished], Mapping[float, float]]) -> list[Line]:
+    """A line for each entry that `read` finds something in."""
     lines = []
     for entry in entries:
         points = entry.curve(partial(read, entry))
@@ -85,7 +88,7 @@ def _losses(group: Group) -> Panel:
             rows = (row for row in run.rows if row["event"] == "train")
             return {row["epoch"]: row["terms"][term] for row in rows if row["terms"].get(term) is not None}
 
-        if lines := _lines(group.students, read):
+        if lines := curves(group.students, read):
             drawn.append(Figure(term, line_chart(lines, f"Training loss {term}", "epoch"), scored=False))
     return _panel(group.students, drawn)
 
@@ -107,7 +110,7 @@ def _valid(group: Group) -> Panel:
         def read(entry: Entry, run: Finished, task: str = task, judge: Measure = judge) -> dict[float, float]:
             return _course(run, entry.model, "valid", task, judge)
 
-        lines = _lines(group.entries, read)
+        lines = curves(group.entries, read)
         shown |= {line.name for line in lines}
         if lines:
             caption = f"Validation {judge.name} on {task}"
@@ -125,7 +128,7 @@ def _gap(group: Group) -> Panel:
             train, valid = (_course(run, entry.model, part, task, judge) for part in ("train", "valid"))
             return {epoch: judge.good(train[epoch] - valid[epoch]) for epoch in train if epoch in valid}
 
-        if lines := _lines(group.students, read):
+        if lines := curves(group.students, read):
             ends = ", ".join(f"{line.name} {signed(line.points[-1][1])}" for line in lines)
             what = (
                 f"training less validation {judge.name}" if judge.higher else f"validation less training {judge.name}"
@@ -148,15 +151,16 @@ def _subjects(group: Group) -> Panel:
 
 
 def dots(found: Sequence[tuple[Entry, Mapping[str, float]]], judge: Measure, caption: str) -> list[Figure]:
-    """A row for each name that the first entry has, those first where it does best; no figure without any."""
+    """A row for each name that the first entry has, those first where it does best; no figure without any, or of more
+    than `MOST`."""
     first = found[0][1]
+    if not 0 < len(first) <= MOST:
+        return []
     order = sorted(first, key=lambda name: -judge.good(first[name]))
     rows = [
         (name, [Mark(e.name, style(e), judge.scale * values[name]) for e, values in found if name in values])
         for name in order
     ]
-    if not rows:
-        return []
     told = f"{caption}; hardest: {order[-1]}"
     return [Figure(told, dot_chart(rows, told, judge.unit, judge.places))]
 

@@ -14,10 +14,12 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, Discriminator, Tag, ValidationError
 
 from limbeck.errors import UserError
-from limbeck.measures import CLASSES, Measures, values
+from limbeck.measures import CLASSES, Measures, ordered, values
 
 FILES = ("recipe.json", "environment.json", "splits.json", "data.json", "scores.json")
 STUDENT = "student"
+WEIGHT = "weight("
+"""How the names of weights begin among those of loss terms."""
 Number = Annotated[float | None, BeforeValidator(lambda v: None if isinstance(v, float) and math.isnan(v) else v)]
 """A score (a share in 0..1, a loss in nats, an error in its unit); None where nothing was labelled."""
 
@@ -28,6 +30,7 @@ class Stats(BaseModel):
     n: int
     accuracy: Number = None
     macro_f1: Number = None
+    one_off: Number = None
     mae: Number = None
     rmse: Number = None
     r: Number = None
@@ -50,7 +53,8 @@ class Scores(Stats, ABC):
     @property
     def counts(self) -> dict[str, tuple[int, float]]:
         """Windows, and the mean over them of what the task is judged by, by subject."""
-        found = {name: (s.n, getattr(s, self.measures[0].key)) for name, s in self.subjects.items()}
+        judge = self.measures[0].key
+        found = {name: (s.n, getattr(s, judge)) for name, s in self.subjects.items()}
         return {name: (n, mean) for name, (n, mean) in found.items() if mean is not None}
 
     def value(self, key: str) -> float | None:
@@ -60,16 +64,19 @@ class Scores(Stats, ABC):
 
 
 class ClassScores(Scores):
-    """Of a classification."""
+    """Of a classification. `middles` where its classes are stretches of a scale, in `unit`; `domains`: by data set."""
 
     weighted_f1: Number = None
     ece: Number = None
     confusion: list[list[int]]
     labels: list[str]
+    middles: tuple[float, ...] = ()
+    unit: str = ""
+    domains: dict[str, Stats] = {}
 
     @property
     def measures(self) -> Measures:
-        return CLASSES
+        return ordered(self.unit) if self.middles else CLASSES
 
 
 class ValueScores(Scores):
@@ -93,7 +100,7 @@ KINDS = ("of classes", "of values")
 """Tags of the two kinds of scores, told by what only real values have."""
 AnyScores = Annotated[
     Annotated[ClassScores, Tag(KINDS[0])] | Annotated[ValueScores, Tag(KINDS[1])],
-    Discriminator(lambda v: KINDS["mae" in v if isinstance(v, Mapping) else isinstance(v, ValueScores)]),
+    Discriminator(lambda v: KINDS["rmse" in v if isinstance(v, Mapping) else isinstance(v, ValueScores)]),
 ]
 
 
@@ -129,7 +136,8 @@ class Finished:
     environment: dict[str, Any]
     splits: dict[str, Any]
     card: dict[str, Any]
-    rows: list[dict[str, Any]]
+    journals: dict[str, list[dict[str, Any]]]
+    """The rows of each stage that trained a part of the student, by its folder in the run's; mostly `.` alone."""
     scored: Scored
 
     @property
@@ -149,8 +157,21 @@ class Finished:
         return f"best mean validation {self.recipe.get('select', 'score').replace('_', '-').replace('mae', 'MAE')}"
 
     @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Of all stages, one after another."""
+        return [row for rows in self.journals.values() for row in rows]
+
+    @property
     def terms(self) -> list[str]:
         """The names of the loss terms it was trained by."""
+        return [name for name in self._logged() if not name.startswith(WEIGHT)]
+
+    @property
+    def weights(self) -> list[str]:
+        """The names of weights that were logged beside them, as they follow the losses of their tasks."""
+        return [name for name in self._logged() if name.startswith(WEIGHT)]
+
+    def _logged(self) -> list[str]:
         return list(dict.fromkeys(t for row in self.rows if row["event"] == "train" for t in row["terms"]))
 
     @cached_property
@@ -178,8 +199,8 @@ def load(at: Path) -> Finished:
             f"{at} is not a finished run: it has no {', '.join(missing)}; to finish one: limbeck resume {at}"
         )
     recipe, environment, splits, card = (_json(at / name) for name in FILES[:4])
-    rows = [row for stage in stages for row in _rows(stage / "metrics.jsonl")]
-    return Finished(at, recipe, environment, splits, card, rows, load_scores(at))
+    journals = {str(stage.relative_to(at)): _rows(stage / "metrics.jsonl") for stage in stages}
+    return Finished(at, recipe, environment, splits, card, journals, load_scores(at))
 
 
 def load_scores(at: Path) -> Scored:

@@ -1,24 +1,24 @@
 """The one training loop. It names no recipe; the step is its only clock."""
 
 import math
-import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-from limbeck import checkpoint, evaluate, measures, process
-from limbeck.data.source import Order, Table
+from limbeck import checkpoint, evaluate, measures, process, rates
+from limbeck.data.order import Shares
+from limbeck.data.source import Table
 from limbeck.errors import Interrupted, UserError
 from limbeck.journal import Journal, Sums
+from limbeck.learner import Learner
 from limbeck.objective import STUDENT
 from limbeck.observers import Observer, Together
 from limbeck.run import Run, claim, finish, finished, keep, kept
+from limbeck.stop import Stop
 
 SAVE_EVERY = 60.0
 """Seconds after which a checkpoint is written between two evaluations; when that is does not change the result."""
@@ -51,29 +51,27 @@ class _Loop:
         self.train_rows, self.valid_rows = run.train.to(self.device), run.valid.to(self.device)
         sample = torch.randperm(len(run.train), generator=process.generator(plan.seed, "sample"))[: len(run.valid)]
         self.train_sample = self.train_rows.take(sample.sort().values)
-        self.learnt = [p for p in self.distiller.parameters() if p.requires_grad]
-        self.optimiser = plan.optimiser.build(self.learnt)
-        self.order = Order(len(run.train), plan.batch, plan.seed)
+        self.order = run.order()
+        self.learner = Learner(plan, self.distiller, self.train_rows, self.order, self.device)
         self.steps = plan.total_steps(len(run.train))
+        self.rate = rates.of(plan, self.order.per_epoch, self.steps)
         self.evaluated = {math.ceil(self.steps * (i + 1) / plan.evaluations) for i in range(plan.evaluations)}
         self.log_every = max(1, self.steps // plan.evaluations // 5)
         self.journal = Journal(at / "metrics.jsonl", observer.logged)
         self.step, self.best, self.best_step = 0, -math.inf, 0
         self.names: list[str] = []
         self.sums = Sums(self.device)
-        self.asked_to_stop = False
+        self.stop = Stop()
 
     def train(self) -> None:
         """From wherever the folder's newest checkpoint is to the end."""
         self.restore()
-        model: nn.Module = self.distiller
-        if process.world() > 1:
-            model = DistributedDataParallel(self.distiller)
-        model.train()
+        self.find_rate()
+        model = self.learner.together()
         self.observer.begins(self.at, self.step, self.steps)
         saved = time.monotonic()
         try:
-            with self.listening():
+            with self.stop.listening():
                 while self.step < self.steps:
                     self.advance(model)
                     self.observer.stepped(self.step)
@@ -82,10 +80,10 @@ class _Loop:
                         self.log()
                     if to_score:
                         self.score()
+                    if self.step in self.rate.looks:
+                        self.look()
                     # Several processes agree on it, and that only where they meet anyway.
-                    stop = (
-                        self.asked_to_stop if process.world() == 1 else to_log and process.anywhere(self.asked_to_stop)
-                    )
+                    stop = self.stop.asked if process.world() == 1 else to_log and process.anywhere(self.stop.asked)
                     if to_score or stop or (process.world() == 1 and time.monotonic() - saved > SAVE_EVERY):
                         self.save()
                         saved = time.monotonic()
@@ -97,36 +95,19 @@ class _Loop:
             finish(self.at, self.steps, self.best_step, self.best)
         process.from_leader(None)  # the others read what it wrote
         # A signal that came with the last step, to any of them: what was to follow must not begin.
-        if process.anywhere(self.asked_to_stop):
+        if process.anywhere(self.stop.asked):
             raise Interrupted(f"stopped after the last step of {self.at}; all is saved")
 
     def advance(self, model: nn.Module) -> None:
-        """One optimiser step. Order, dropout and augmentation are functions of (seed, step)."""
-        plan, progress = self.run.plan, self.step / self.steps
-        process.seed(process.fold(plan.seed, "step", self.step, process.rank()), self.device)
-        batch = self.train_rows.rows(self.order.at(self.step).to(self.device))
-        with self.autocast():
-            total, values = model(batch, progress)
-        total.backward()
+        """One optimiser step."""
+        progress = self.step / self.steps
+        total, values = self.learner.judge(model, self.step, progress)
         self.names = list(values)
         finite = self.sums.add([total.detach(), *values.values()])
         if not finite:
             raise self.not_finite()
-        if plan.clip:
-            nn.utils.clip_grad_norm_(self.learnt, plan.clip)
-        for group in self.optimiser.param_groups:
-            group["lr"] = plan.optimiser.lr * plan.schedule(progress)
-        self.optimiser.step()
-        for parameter in self.learnt:  # what zero_grad does, without the profiler's hooks
-            parameter.grad = None
-        self.distiller.after_step(progress)
+        self.learner.move(self.rate.at(self.step), progress)
         self.step += 1
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """Of the plan's precision."""
-        if self.run.plan.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
 
     def not_finite(self) -> UserError:
         """Says which term it was."""
@@ -143,9 +124,17 @@ class _Loop:
         loss, *terms = means.tolist()
         if not math.isfinite(loss + sum(terms)):
             raise self.not_finite()
-        rate = self.optimiser.param_groups[0]["lr"]
-        self.write({"event": "train", "loss": loss, "lr": rate, "terms": dict(zip(self.names, terms, strict=True))})
+        rate = self.learner.optimiser.param_groups[0]["lr"]
+        row = {"event": "train", "loss": loss, "lr": rate, "terms": dict(zip(self.names, terms, strict=True))}
+        self.write(row | self.passes())
         self.sums = Sums(self.device)
+
+    def passes(self) -> dict[str, dict[str, float]]:
+        """How often each data set has been gone through, where each has its share of every batch."""
+        if not isinstance(self.order, Shares):
+            return {}
+        names, each = self.run.train.meta["domain"], zip(self.order.members, self.order.passes(self.step), strict=True)
+        return {"passes": {str(names[int(rows[0])]): round(times, 4) for rows, times in each if len(rows)}}
 
     def write(self, row: Mapping[str, Any]) -> None:
         """A row of the journal, at this step."""
@@ -173,9 +162,33 @@ class _Loop:
 
     def scored(self, name: str, model: nn.Module, part: str, table: Table) -> dict[str, dict[str, float]]:
         """One model on one part."""
-        found = evaluate.brief(evaluate.answers(model, table, self.device), table, self.run.tasks)
+        found = self.answered(model, table)
         self.write({"event": "eval", "model": name, "part": part, "scores": found})
         return found
+
+    def answered(self, model: nn.Module, table: Table) -> dict[str, dict[str, float]]:
+        """The scores of what a model answers."""
+        return evaluate.brief(evaluate.answers(model, table, self.device), table, self.run.tasks)
+
+    def find_rate(self) -> None:
+        """What the rate has to know before the first step; where finding it was cut, it is done again."""
+        if not self.rate.unknown():
+            return
+        self.observer.said("range test: a copy is trained with ever larger learning rates")
+        with self.stop.listening():
+            found = self.rate.find(self.learner.aside("range"), lambda: self.stop.asked)
+        if found is None:
+            raise Interrupted(f"stopped in the range test; {self.at} begins with it again")
+        if process.rank() == 0:
+            checkpoint.write_json(self.at / "range.json", found)
+        self.save()
+
+    def look(self) -> None:
+        """Tells the rate how the student does on validation."""
+        found = self.answered(self.distiller.student, self.valid_rows) if process.rank() == 0 else {}
+        row = self.rate.hears(self.step, process.from_leader(found))
+        if row:
+            self.write(row)
 
     def save(self) -> None:
         """A checkpoint of all state. Raises `UserError` rather than keep one that is not finite."""
@@ -184,7 +197,7 @@ class _Loop:
             raise self.not_finite()
         if process.rank() != 0:
             return
-        tensors, plain = checkpoint.flat_optimiser(self.optimiser)
+        tensors, plain = checkpoint.flat_optimiser(self.learner.optimiser)
         tensors |= {f"distiller.{k}": v for k, v in self.distiller.state_dict().items()} | {"sums": sums}
         info = {
             "optimiser": plain,
@@ -192,6 +205,7 @@ class _Loop:
             "best_step": self.best_step,
             "counted": self.sums.count,
             "names": self.names,
+            "rate": self.rate.state(),
         }
         checkpoint.save(self.at / "last", self.step, tensors, info)
 
@@ -206,29 +220,10 @@ class _Loop:
             self.step, tensors, info = found
             state = {k.removeprefix("distiller."): v for k, v in tensors.items() if k.startswith("distiller.")}
             self.distiller.load_state_dict(state)
-            checkpoint.restore_optimiser(self.optimiser, tensors, info["optimiser"])
+            checkpoint.restore_optimiser(self.learner.optimiser, tensors, info["optimiser"])
             self.sums, self.names = Sums(self.device, tensors["sums"], info["counted"]), info["names"]
             self.best = -math.inf if info["best"] is None else info["best"]
             self.best_step = info["best_step"]
+            self.rate.restore(info.get("rate", {}))
         if process.rank() == 0:
             self.journal.cut(self.step)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Turns the first Ctrl-C or SIGTERM into a stop after the step at hand; a second one stops at once."""
-
-        def ask(number: int, frame: object) -> None:
-            if self.asked_to_stop:
-                raise KeyboardInterrupt
-            self.asked_to_stop = True
-
-        try:
-            before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not the main thread: whoever started it has the signals
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -30,7 +30,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 def gauge(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Time and memory of one model, one window and one thread: `asked` says `how` (torch or onnx), `path` (the folder
-    of the weights, or the file), `shape` (M, L) and `repeats`; for torch, `which` model and its `modality` too.
+    of the weights, or the file), `shape` of a sample and `repeats`; for torch, `which` model and its `modality` too.
 
     Milliseconds of an answer from a window in memory to probabilities: `median`, `p90`, `fastest`, over `calls`. Bytes:
     `before` (after the imports), `peak`; None where this system does not tell.
@@ -72,7 +72,7 @@ def _torch(asked: Mapping[str, Any]) -> Callable[[], Answer]:
 
     def load() -> Answer:
         module, tasks = models.load(Path(asked["path"]), asked["which"])
-        ready = deployed.Probabilities(module, tasks, asked["modality"]).eval()
+        ready = deployed.Probabilities(models.fixed(module, 0), tasks, asked["modality"]).eval()
 
         def answer(window: Array) -> object:
             with torch.inference_mode():

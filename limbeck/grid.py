@@ -148,7 +148,7 @@ def _paths(axis: Axis) -> Iterator[str]:
 
 
 def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None = None) -> Study:
-    """A study from plain values: `recipe`, `base` (fields of it), and the fields of `Study`.
+    """A study from plain values: `recipe`, a `preset` of it, `base` (fields of it), and the fields of `Study`.
 
     `paths` change the base; what the study varies is narrowed to the values given for it: `seeds`, `variant`, an axis
     of the grid. `reference` is what differences are taken against. `sets` are the variants of a study across data sets.
@@ -157,14 +157,14 @@ def define(values: Mapping[str, Any], name: str, paths: Mapping[str, Any] | None
     from limbeck import recipes
 
     paths = dict(paths or {})
-    known = {"recipe", *Study.model_fields}
+    known = {"recipe", "preset", *Study.model_fields}
     for key in values:
         if key not in known:
             raise unknown("field in study:", key, known)
     if not isinstance(values.get("recipe"), str) or not isinstance(values.get("base", {}), Mapping):
         raise UserError(f"study {name}: 'recipe' must be the name of a recipe, 'base' field paths with their values")
-    rest = {k: v for k, v in values.items() if k not in ("recipe", "base")} | _narrowed(values, paths)
-    base = recipes.make(values["recipe"], values.get("base", {}), paths)
+    rest = {k: v for k, v in values.items() if k not in ("recipe", "preset", "base")} | _narrowed(values, paths)
+    base = recipes.make(values["recipe"], values.get("base", {}), paths, preset=values.get("preset"))
     study = parse(Study, {"name": name, **rest, "base": base})
     for path in paths:
         for varied in sorted(study.varied()):

@@ -40,6 +40,11 @@ def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Ten
     return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none", label_smoothing=smoothing)
 
 
+def expected(logits: Tensor, shares: Tensor) -> Tensor:
+    """-sum p log softmax: cross-entropy with `shares` `(B, C, *S)` of the classes; 0 where these are 0 throughout."""
+    return F.cross_entropy(logits, shares, reduction="none")
+
+
 def ordinal(logits: Tensor, target: Tensor, centres: Tensor, spread: float) -> Tensor:
     """Cross-entropy with a normal distribution around real targets `(B, *S)`, read at the `centres` `(C,)` of bins;
     `spread` is its standard deviation. 0 where a label is missing (NaN)."""

@@ -80,16 +80,17 @@ class Measure:
 
 
 Measures = tuple[Measure, ...]
-"""What is told of one task; it is judged by the first, and the second stands beside it where there is little room."""
+"""What is told of one task; it is judged by the first."""
 
 
-def _share(key: str, name: str, higher: bool = True) -> Measure:
+def share(key: str, name: str, higher: bool = True) -> Measure:
+    """A score that is a share, told in percent."""
     return Measure(key, name, "%", higher, (0.0, 1.0), 100.0, 1)
 
 
-ACCURACY = _share("accuracy", "accuracy")
+ACCURACY = share("accuracy", "accuracy")
 CLASSES: Measures = (
-    ACCURACY, _share("macro_f1", "macro-F1"), _share("weighted_f1", "weighted-F1"), _share("ece", "ECE", False),
+    ACCURACY, share("macro_f1", "macro-F1"), share("weighted_f1", "weighted-F1"), share("ece", "ECE", False),
 )  # fmt: skip
 
 
@@ -100,15 +101,25 @@ def values(unit: str) -> Measures:
         Measure("mae", "MAE", unit, False, positive),
         Measure("rmse", "RMSE", unit, False, positive),
         Measure("r", "r", bounds=(-1.0, 1.0), places=3),
-        _share("within_5", f"within 5 {unit}".rstrip()),
+        share("within_5", f"within 5 {unit}".rstrip()),
         Measure("bias", "bias", unit),
     )
+
+
+def ordered(unit: str) -> Measures:
+    """Of classes that are stretches of a scale in a unit, as age groups are: one beside the true one is less wrong."""
+    return (ACCURACY, share("one_off", "one-off"), Measure("mae", "MAE", unit, False, (0.0, math.inf)), *CLASSES[1:])
+
+
+def chief(told: Measures) -> Measures:
+    """What stands where there is little room: the first two, of ordered classes three."""
+    return told[: 3 if told[1].key == "one_off" else 2]
 
 
 SURE: Measures = (
     Measure("mae_argmax", "MAE by argmax", higher=False),
     Measure("mae_expectation", "MAE by expectation", higher=False),
-    _share("coverage", "truths in 95 % interval"), Measure("width", "mean width", places=1),
+    share("coverage", "truths in 95 % interval"), Measure("width", "mean width", places=1),
     Measure("entropy", "entropy, nats"),
 )  # fmt: skip
 """What is told of a distribution over bins, in the task's unit where no other is named."""

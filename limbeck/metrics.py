@@ -4,9 +4,9 @@ Classification and segmentation are both one confusion matrix; real values are m
 here is NumPy on the host.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from limbeck.values import answered, argmax, binned, expectation, log_probabilit
 Array = np.ndarray[Any, Any]
 BINS = 15
 """Of the expected calibration error, of equal width [Guo 2017, arXiv:1706.04599]."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,66 +54,51 @@ def f1(confusion: Array) -> Array:
     return each
 
 
-def scores(sums: Tally) -> dict[str, float]:
-    """accuracy, macro_f1, weighted_f1, ece and loss (cross-entropy, nats) of a tally, and n. NaN where nothing was
-    labelled.
+def rate_names(middles: Sequence[float] = ()) -> tuple[str, ...]:
+    """What `rates` tells of a task, whose classes may have middles."""
+    return ("accuracy", "macro_f1", *(("one_off", "mae") if middles else ()))
 
-    Macro-F1 is the mean over classes that are true or predicted somewhere, as scikit-learn's is.
+
+UNBOUNDED = ("mae", "rmse")
+"""Scores that are no shares."""
+
+
+def rates(confusion: Array, middles: Sequence[float] = ()) -> dict[str, Array]:
+    """accuracy and macro_f1 `(...)` read off confusions `(..., C, C)`, each of which has a row.
+
+    Macro-F1 is the mean over classes that are true or predicted somewhere, as scikit-learn's is. Of classes that are
+    stretches of a scale with `middles` `(C,)` also one_off, the share that is in the true class or one beside it [Levi
+    2015, doi:10.1109/CVPRW.2015.7301352], and mae, the mean distance of the middles of said and true class.
     """
+    count = confusion.sum(axis=(-2, -1))
+    found = {
+        "accuracy": np.trace(confusion, axis1=-2, axis2=-1) / count,
+        "macro_f1": np.nanmean(f1(confusion), axis=-1),
+    }
+    if middles:
+        place, middle = np.arange(len(middles)), np.array(middles)
+        near, apart = (np.abs(each[:, None] - each) for each in (place, middle))
+        found["one_off"] = (confusion * (near <= 1)).sum(axis=(-2, -1)) / count
+        found["mae"] = (confusion * apart).sum(axis=(-2, -1)) / count
+    return found
+
+
+def scores(sums: Tally, middles: Sequence[float] = ()) -> dict[str, float]:
+    """n, what `rates` tells, weighted_f1, ece and loss (cross-entropy, nats) of a tally. NaN where nothing was
+    labelled."""
     count = int(sums.confusion.sum())
     if not count:
-        return {"n": 0} | dict.fromkeys(("accuracy", "macro_f1", "weighted_f1", "ece", "loss"), float("nan"))
-    each, support = f1(sums.confusion), sums.confusion.sum(axis=1)
+        names = (*rate_names(middles), "weighted_f1", "ece", "loss")
+        return {"n": 0} | dict.fromkeys(names, float("nan"))
+    support = sums.confusion.sum(axis=1)
     _, confidence, hits = sums.calibration.T
     return {
         "n": count,
-        "accuracy": float(np.diag(sums.confusion).sum() / count),
-        "macro_f1": float(np.nanmean(each)),
-        "weighted_f1": float(np.nansum(each * support) / count),
+        **{name: float(value) for name, value in rates(sums.confusion, middles).items()},
+        "weighted_f1": float(np.nansum(f1(sums.confusion) * support) / count),
         "ece": float(np.abs(hits - confidence).sum() / count),
         "loss": sums.loss / count,
     }
-
-
-def by_group(logits: Array, target: Array, groups: Array, how: Callable[[Array, Array], T]) -> dict[str, T]:
-    """A tally (of the kind that `how` makes) for every group, as subjects, in order of their names."""
-    names = sorted(set(map(str, groups)), key=lambda s: (len(s), s))
-    return {name: how(logits[at], target[at]) for name in names for at in [groups.astype(str) == name]}
-
-
-def intervals(tallies: Mapping[str, Tally], draws: int = 1000, seed: int = 0) -> dict[str, list[float] | None]:
-    """95 % intervals of accuracy and macro-F1 over groups (subjects), by `bootstrap`; None where there are fewer than
-    2."""
-
-    def read(drawn: Array) -> dict[str, Array]:
-        accuracy = np.trace(drawn, axis1=1, axis2=2) / drawn.sum(axis=(1, 2))
-        return {"accuracy": accuracy, "macro_f1": np.nanmean(f1(drawn), axis=1)}
-
-    sums = [one.confusion.astype(np.int64) for one in tallies.values() if one.confusion.sum()]
-    if len(sums) < 2:
-        return {"accuracy": None, "macro_f1": None}
-    return bootstrap(np.stack(sums), read, (0.0, 1.0), draws, seed)
-
-
-def bootstrap(
-    stack: Array, read: Callable[[Array], dict[str, Array]], bounds: tuple[float, float], draws: int, seed: int
-) -> dict[str, list[float] | None]:
-    """95 % intervals, within `bounds`, of scores `(D,)` that `read` makes of summed sums `(D, ...)`.
-
-    `stack` `(G, ...)` has the sums of each of two or more groups. Of n groups all but one are drawn again, which makes
-    the variance unbiased, and the standard error is widened by Student's t with n - 1 degrees of freedom, as
-    percentiles are far too narrow for a handful of subjects.
-    """
-    from scipy.stats import t
-
-    draw = np.random.default_rng(seed)
-    counts = draw.multinomial(len(stack) - 1, [1 / len(stack)] * len(stack), size=draws)
-    drawn = np.concatenate([stack.sum(axis=0)[None], np.tensordot(counts, stack, axes=1)])
-    found: dict[str, list[float] | None] = {}
-    for name, values in read(drawn).items():
-        half = t.ppf(0.975, len(stack) - 1) * values[1:].std()
-        found[name] = [float(max(bounds[0], values[0] - half)), float(min(bounds[1], values[0] + half))]
-    return found
 
 
 ROWS = 4096
@@ -203,23 +187,6 @@ def value_scores(sums: Errors) -> dict[str, Any]:
         "limits": [bias - float(half), bias + float(half)],
         **found,
     }
-
-
-def value_intervals(tallies: Mapping[str, Errors], draws: int = 1000, seed: int = 0) -> dict[str, list[float] | None]:
-    """95 % intervals of MAE and RMSE over groups (subjects), by `bootstrap`; None where there are fewer than 2."""
-
-    def read(drawn: Array) -> dict[str, Array]:
-        means = drawn[:, :2] / drawn[:, 2:]
-        return {"mae": means[:, 0], "rmse": np.sqrt(means[:, 1])}
-
-    sums = [
-        (one.sums[0], one.spread[1, 1] + one.count * one.centre[1] ** 2, one.count)
-        for one in tallies.values()
-        if one.count
-    ]
-    if len(sums) < 2:
-        return {"mae": None, "rmse": None}
-    return bootstrap(np.array(sums), read, (0.0, np.inf), draws, seed)
 
 
 def agreement(one: Array, two: Array) -> float:

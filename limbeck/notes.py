@@ -26,12 +26,15 @@ def note(group: Group) -> str:
     said = f"in {unit or 'the units of the heads'}; "
     said += f"mean over {' or '.join(map(str, seeds))} seeds" if seeds[-1:] > [1] else "one seed"
     if over:
-        said += f"; 95 % interval over {', or over '.join(over)} (bootstrap, widened by Student's t)"
+        told = ", or over ".join(over).replace("samples", group.samples)
+        said += f"; 95 % interval over {told} (bootstrap, widened by Student's t)"
     if any("seeds" in o for o in over):
         names = " and ".join(dict.fromkeys(judge.name for judge in judges))
         said += f"; of other scores than {names} over seeds alone, where there are several"
     return said + (
-        "; no interval where there is one seed and one test subject" if not all(x.over for x in found) else ""
+        f"; no interval where there is one seed and one test {group.people[:-1]}"
+        if not all(x.over for x in found)
+        else ""
     )
 
 
@@ -64,5 +67,5 @@ def agreement(group: Group) -> list[str]:
                 (real, f"is within {near} of what {teacher} says"),
             ):
                 told = ", ".join(f"{100 * fmean(shares[t]):.1f} % ({t})" for t in tasks if shares[t])
-                said += [f"The {entry.name} student {what} on {told} of the windows"] if told else []
+                said += [f"The {entry.name} student {what} on {told} of the {group.samples}"] if told else []
     return said

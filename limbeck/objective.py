@@ -1,8 +1,9 @@
 """The algebra of objectives: named terms, weighted and added as a paper writes its equation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Union
 
 from torch import Tensor, nn
 
@@ -10,8 +11,8 @@ from limbeck.batch import Batch, Outputs
 from limbeck.config import Spec
 
 STUDENT = "student"
-Weight = float | Callable[[float], float | Tensor]
-"""A number, or a function of progress: a schedule, or a module that adapts."""
+Weight = Union[float, Callable[[float], float | Tensor], "Balanced"]
+"""A number, a function of progress (a schedule, or a module that adapts), or one of several that are balanced."""
 
 
 class Scene(NamedTuple):
@@ -49,18 +50,57 @@ class Term(nn.Module, ABC):
         return weight * Objective.of(self)
 
 
+class Balancing(nn.Module, ABC):
+    """Makes one loss of several, by weights that may follow what comes of them: `balancing[name] * part` is one of
+    them.
+
+    The loss of a name is the sum of all parts of that weight, with what else they are weighted by. All that was learnt
+    is in the state, and so in checkpoints. `label` names kind and settings.
+    """
+
+    def __init__(self, label: str, names: Iterable[str]) -> None:
+        super().__init__()
+        self.label, self.names = label, tuple(names)
+
+    def __getitem__(self, name: str) -> "Balanced":
+        return Balanced(self, name)
+
+    @abstractmethod
+    def weights(self) -> Tensor:
+        """Of the names, `(K,)`, as they are now; without gradient."""
+
+    @abstractmethod
+    def forward(self, losses: Sequence[Tensor], scene: Scene) -> Tensor:
+        """One loss of those of the names; in training it learns from them."""
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """The weight of a name."""
+
+    by: Balancing
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.by.label}({self.name})"
+
+
 class Objective(nn.Module):
     """A linear combination of terms: closed under `+` and `weight *`, so `a + 0.5 * (b + c)` and `sum(...)` are
     objectives.
 
-    `reads` are the models whose answers are needed, in the order of first use.
+    `reads` are the models whose answers are needed, in the order of first use, `names` those of the values to log.
     Two terms of one name are refused, since their values could not be told apart in the log.
     """
 
     def __init__(self, parts: Iterable[tuple[tuple[Weight, ...], Term]]) -> None:
         super().__init__()
         self.parts = list(parts)
+        self.balancings = list(dict.fromkeys(w.by for ws, _ in self.parts for w in ws if isinstance(w, Balanced)))
+        self._terms = [(_fixed(weights), _balanced(weights), term) for weights, term in self.parts]
         names = [term.name for _, term in self.parts]
+        names += [f"weight({name})" for balancing in self.balancings for name in balancing.names]
+        self.names = names
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"two terms are named {twice[0]!r}; give one of them another name")
@@ -68,7 +108,7 @@ class Objective(nn.Module):
         self.reads = tuple(dict.fromkeys(name for _, term in self.parts for name in term.reads))
         # A weight of several terms is one module.
         adaptive = (w for ws, _ in self.parts for w in ws if isinstance(w, nn.Module))
-        self.weights = nn.ModuleList(dict.fromkeys(adaptive))
+        self.weights = nn.ModuleList(dict.fromkeys([*adaptive, *self.balancings]))
 
     @classmethod
     def of(cls, term: Term) -> "Objective":
@@ -89,15 +129,22 @@ class Objective(nn.Module):
         return Objective([(_times(weight, weights), term) for weights, term in self.parts])
 
     def forward(self, scene: Scene) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each term's own value (unweighted, detached) by name."""
+        """The weighted sum, and each term's own value (unweighted, detached) by name; so each balanced weight too."""
         values: dict[str, Tensor] = {}
         weighted = []
-        for weights, term in self.parts:
+        balanced: dict[Balanced, Tensor] = {}
+        for weights, by, term in self._terms:
             value = term(scene)
             values[term.name] = value.detach()
             for weight in weights:
                 value = value * (weight(scene.progress) if callable(weight) else weight)
-            weighted.append(value)
+            if by is None:
+                weighted.append(value)
+            else:
+                balanced[by] = balanced[by] + value if by in balanced else value
+        for balancing in self.balancings:
+            values |= {f"weight({n})": w for n, w in zip(balancing.names, balancing.weights(), strict=True)}
+            weighted.append(balancing([balanced[balancing[name]] for name in balancing.names], scene))
         return sum(weighted[1:], start=weighted[0]), values
 
     def __str__(self) -> str:
@@ -107,6 +154,18 @@ class Objective(nn.Module):
             return f"{weight.kind}[{weight}]" if isinstance(weight, Spec) else str(weight)
 
         return " + ".join(" ".join([*map(factor, weights), term.detail]) for weights, term in self.parts)
+
+
+def _fixed(weights: tuple[Weight, ...]) -> list[float | Callable[[float], float | Tensor]]:
+    return [w for w in weights if not isinstance(w, Balanced)]
+
+
+def _balanced(weights: tuple[Weight, ...]) -> Balanced | None:
+    """The one weight that is balanced, if one is. Raises `ValueError` for two."""
+    found = [w for w in weights if isinstance(w, Balanced)]
+    if len(found) > 1:
+        raise ValueError(f"a term is balanced once, not by {found[0]} and {found[1]}")
+    return found[0] if found else None
 
 
 def _times(weight: Weight, weights: tuple[Weight, ...]) -> tuple[Weight, ...]:

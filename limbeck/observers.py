@@ -72,7 +72,7 @@ class Bar(Observer):
     def logged(self, row: dict[str, Any]) -> None:
         if row["event"] == "train":
             self._text["loss"] = f"loss {row['loss']:.3f}"
-        elif row["model"] == "student" and row["part"] == "valid":
+        elif row["event"] == "eval" and row["model"] == "student" and row["part"] == "valid":
             self._text["valid"] = "valid " + " ".join(map(measures.brief, row["scores"].values()))
         self._shown = 0.0
 
@@ -108,6 +108,8 @@ class TensorBoard(Observer):
                 "train/lr": row["lr"],
                 **{f"train/{k}": v for k, v in row["terms"].items()},
             }
+        elif row["event"] == "cycle":
+            values = {f"cycle/{k}": row[k] for k in ("loss", "high", "low") if row[k] is not None}
         else:
             values = {
                 f"{row['part']}/{row['model']}/{t} {k}": v for t, s in row["scores"].items() for k, v in s.items()

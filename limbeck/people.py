@@ -11,8 +11,9 @@ from limbeck import checkpoint
 from limbeck.finished import STUDENT, Stats
 from limbeck.grid import in_words
 from limbeck.measures import Measure
-from limbeck.results import COLUMNS, REPEATS, Group, Result, compared, pools, results, tested
+from limbeck.results import REPEATS, Group, Result, columns, compared, pools, results, tested
 from limbeck.tables import page
+from limbeck.words import LISTED, MANY
 
 REPEATED = ("seeds", "draws of the split", "folds")
 """`REPEATS` in words."""
@@ -76,7 +77,8 @@ def people(found: Sequence[Result], axis: str) -> list[People]:
 
 
 def conclude(out: Path) -> list[str]:
-    """Writes `subjects.csv`, and gives the lines that `table.md` has by subject; none where no subject was tested.
+    """Writes `subjects.csv`, and gives the lines that `table.md` has by subject; none where no subject was tested, and
+    none where they are too many to be listed.
 
     They are for the page alone: a terminal has no room for a line a subject.
     """
@@ -84,26 +86,27 @@ def conclude(out: Path) -> list[str]:
     _write(found, out / "subjects.csv")
     lines = []
     for table in people(found, compared(checkpoint.read_json(out / "study.json"))):
+        if len(table.subjects) > LISTED:
+            continue
         lines += [f"## By subject: {in_words(dict(table.group))}: {table.task}", ""]
         lines += [*page(["subject", *table.columns], _rows(table)), _about(table), ""]
     return lines
 
 
 def _write(found: Sequence[Result], path: Path) -> None:
-    """A line for each cell, model, task and test subject; no file where there is none."""
-    tests = [(result, *each) for result in found for each in result.each("test") if each[-1].subjects]
+    """A line for each cell, model, task and test subject; no file where there is none, nor for very many subjects."""
+    tests = [(result, *each) for result in found for each in result.each("test") if 0 < len(each[-1].subjects) <= MANY]
     if not tests:
         return
-    kinds = {type(scores) for *_, scores in tests}
-    known = [column for kind in COLUMNS if kind in kinds for column in COLUMNS[kind] if column in Stats.model_fields]
-    columns, labels = list(dict.fromkeys(known)), list(found[0].labels)
+    told = [column for column in columns(scores for *_, scores in tests) if column in Stats.model_fields]
+    labels = list(found[0].labels)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["cell", *labels, "leaky", "model", "task", "subject", *columns])
+    writer.writerow(["cell", *labels, "leaky", "model", "task", "subject", *told])
     for result, model, _, task, scores in tests:
         own = [result.cell, *(result.labels[k] for k in labels), str(result.leaky).lower(), model, task]
         for name in _ordered(scores.subjects):
-            writer.writerow([*own, name, *(getattr(scores.subjects[name], column) for column in columns)])
+            writer.writerow([*own, name, *(getattr(scores.subjects[name], column) for column in told)])
     checkpoint.write(path, text.getvalue().encode())
 
 

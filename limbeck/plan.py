@@ -8,7 +8,7 @@ from torch import nn
 
 from limbeck import process
 from limbeck.config import Spec
-from limbeck.schedule import Constant, Cosine, Linear, Stairs, Steps
+from limbeck.schedule import AdaptiveCLR, Constant, Cosine, Linear, Ramp, Stairs, Steps
 
 
 class Adam(Spec):
@@ -71,8 +71,9 @@ class Plan(Spec):
     seed: int = 0
     """Of initial weights, order, dropout and augmentation."""
     optimiser: Adam | AdamW | SGD = Adam()
-    schedule: Constant | Cosine | Linear | Steps | Stairs = Constant()
-    """What multiplies the learning rate, by progress."""
+    schedule: Constant | Cosine | Linear | Ramp | Steps | Stairs | AdaptiveCLR = Constant()
+    """What multiplies the learning rate, by progress; with adaptive-clr, which finds its rates by itself, optimiser.lr
+    has no effect."""
     clip: float | None = Field(None, gt=0)
     """Largest norm of the gradient."""
     evaluations: int = Field(10, gt=0)

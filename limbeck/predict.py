@@ -1,7 +1,5 @@
 """A model's answers along a recording: a row for each window, with its times, written as CSV or JSON."""
 
-import csv
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,16 +7,17 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from limbeck import checkpoint, deployed, signals, timeline
+from limbeck import deployed, signals, timeline
+from limbeck.batch import IMAGE
 from limbeck.data.folder import read_signal
 from limbeck.data.layout import layout
 from limbeck.data.recordings import Findings
 from limbeck.errors import UserError, unknown
+from limbeck.predict_images import predict_images
+from limbeck.rows import answers, show, write
 from limbeck.tasks import Task
 from limbeck.timeline import Array, Row, Segment
-from limbeck.values import binned, decoded, is_real
 
 CHUNK = 256
 AT_REST = {"g": 1.0, "m/s2": 9.81, "m/s^2": 9.81, "m/s²": 9.81, "mg": 1000.0}
@@ -35,14 +34,42 @@ def predict_file(
     console: Console,
     time: str = "time",
     channels: tuple[str, ...] = (),
+    domain: str | None = None,
 ) -> list[Row]:
-    """Answers for a CSV or Parquet file by the model of a run folder or an `.onnx` file, and what was odd about it.
+    """Answers for a CSV or Parquet file by the model of a run folder or an `.onnx` file, and what was odd about it; of
+    a model of images, for an image, a folder or a zip of them.
 
     Written to `out` and drawn to `plot`; a table in the terminal where neither is given. `rate` (Hz) is for a file
     without times, `time` names the column of a file that has them, `channels` those that are the model's, in its order,
-    where they are called otherwise.
+    where they are called otherwise. `domain` is the data set to answer as, where the model keeps some apart.
     """
-    model = deployed.opened(source)
+    model = deployed.opened(source, domain)
+    if deployed.modality(model.card) == IMAGE:
+        if rate or stride or plot or channels:
+            raise UserError(f"{source} reads images; rate, stride, channels and plot are for recordings")
+        rows = predict_images(model, model.tasks, model.card, recording, console)
+    else:
+        rows = _predict_recording(model, recording, rate, stride, plot, console, time, channels)
+    if out:
+        write(rows, model.tasks, out)
+    for path in filter(None, (out, plot)):
+        console.print(f"{len(rows)} {deployed.input_name(model.card)}s: {path}", highlight=False, markup=False)
+    if not out and not plot:
+        show(rows, model.tasks, console)
+    return rows
+
+
+def _predict_recording(
+    model: deployed.TorchModel | deployed.EdgeModel,
+    recording: Path,
+    rate: float | None,
+    stride: int | None,
+    plot: Path | None,
+    console: Console,
+    time: str,
+    channels: tuple[str, ...],
+) -> list[Row]:
+    """Answers along a recording, with what was odd about it, drawn to `plot`."""
     columns = _columns(recording, tuple(model.card["channels"]), channels, time)
     for column, channel in zip(columns, model.card["channels"], strict=True):
         if column != channel:
@@ -53,18 +80,8 @@ def predict_file(
     for line in doubts(model.card, segments):
         console.print(f"warning: {line}", style="yellow", highlight=False, markup=False)
     rows = predict(model, model.tasks, model.card, segments, stride)
-    if out:
-        write(rows, model.tasks, out)
     if plot:
         timeline.plot(rows, model.tasks, model.card, segments, plot)
-    for path in filter(None, (out, plot)):
-        console.print(f"{len(rows)} windows: {path}", highlight=False, markup=False)
-    if not out and not plot:
-        header, *lines = _cells(rows, model.tasks)
-        table = Table(*header)
-        for cells in lines:
-            table.add_row(*map(str, cells))
-        console.print(table, markup=False)
     return rows
 
 
@@ -108,8 +125,8 @@ def predict(
             f"a window is {card['window'] / card['rate']:.3g} s ({card['window']} samples at {card['rate']:g} Hz)"
         )
     windows = (stretch[at : at + CHUNK] for stretch, _ in cut for at in range(0, len(stretch), CHUNK))
-    answers = [model(np.ascontiguousarray(signals.fourier(some, card["window"]))) for some in windows]
-    columns = {task.name: _decode(task, np.concatenate([a[task.name] for a in answers])) for task in tasks}
+    told = [model(np.ascontiguousarray(signals.fourier(some, card["window"]))) for some in windows]
+    columns = {task.name: answers(task, np.concatenate([t[task.name] for t in told])) for task in tasks}
     length = card["window"] / card["rate"]
     return [
         {
@@ -152,26 +169,6 @@ def unit_warning(card: Mapping[str, Any], segments: Sequence[Segment]) -> str | 
     )
 
 
-def write(rows: Sequence[Row], tasks: Sequence[Task], path: Path) -> None:
-    """The rows as `.csv` (label and probability, or value with its interval) or `.json` (with all probabilities)."""
-    if path.suffix == ".json":
-        checkpoint.write_json(path, list(rows))
-    elif path.suffix == ".csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(_cells(rows, tasks))
-        checkpoint.write(path, text.getvalue().encode())
-    else:
-        raise UserError(f"predictions are written as .csv or .json, not {path.name!r}")
-
-
-def _cells(rows: Sequence[Row], tasks: Sequence[Task]) -> list[list[Any]]:
-    """A flat table with its header; the first of a task's columns (its label or value) has the task's own name."""
-    kept = {task.name: [k for k in rows[0]["tasks"][task.name] if k not in ("probabilities", "unit")] for task in tasks}
-    names = [name if not place else f"{name} {key}" for name, keys in kept.items() for place, key in enumerate(keys)]
-    answers = ([row["tasks"][name][key] for name, keys in kept.items() for key in keys] for row in rows)
-    return [["start", "end", *names], *([row["start"], row["end"], *a] for row, a in zip(rows, answers, strict=True))]
-
-
 def _windows(segment: Segment, card: Mapping[str, Any], stride: int) -> tuple[Array, Array]:
     """Windows `(N, M, L)` of one segment, and the second `(N,)` at which each begins.
 
@@ -212,26 +209,6 @@ def _windows(segment: Segment, card: Mapping[str, Any], stride: int) -> tuple[Ar
     else:
         views = views[np.minimum(np.rint(np.arange(0, len(views), step)), len(views) - 1).astype(int)]
     return views, begin + np.arange(len(views)) * stride / rate
-
-
-def _decode(task: Task, answers: Array) -> list[dict[str, Any]]:
-    """Probabilities `(N, C)`, or values `(N, 1)`, as a `Row` has them."""
-    if is_real(task):
-        read = decoded(task, answers)
-        columns = {"value": read.value}
-        if binned(task, answers):
-            columns |= {"low": read.low, "high": read.high, "entropy": read.entropy}
-        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-        return [{k: round(v, 4) for k, v in zip(columns, row, strict=True)} | {"unit": task.unit} for row in rows]
-    labels = task.labels or tuple(map(str, range(task.classes or 0)))
-    return [
-        {
-            "label": labels[int(row.argmax())],
-            "probability": round(float(row.max()), 6),
-            "probabilities": {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)},
-        }
-        for row in answers
-    ]
 
 
 def _acceleration(channels: Sequence[str]) -> list[int]:

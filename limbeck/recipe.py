@@ -17,10 +17,10 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from limbeck import checkpoint, classical, evaluate, metrics, process
+from limbeck import assessment, checkpoint, classical, evaluate, groups, metrics, process
 from limbeck.config import Spec, differences, digest, dump
 from limbeck.data import cache
-from limbeck.data.recordings import SensorData
+from limbeck.data.base import Data
 from limbeck.data.source import Table
 from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, RandomWindow, Split
 from limbeck.distiller import Distiller
@@ -102,7 +102,7 @@ class Recipe(Spec, ABC):
     """Named sets of values, by field path."""
     untrained: ClassVar[frozenset[str]] = frozenset()
     """What else than `UNTRAINED` its folder may hold before training begins."""
-    data: SensorData
+    data: Data
     split: BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow = BySubject()
     plan: Plan = Plan()
     select: Literal["accuracy", "macro_f1", "mae"] = "accuracy"
@@ -232,7 +232,7 @@ def _selected(at: Path) -> dict[str, Any]:
 
 def _trees(split: Split) -> dict[str, Any]:
     """The classical row, from the cache where the same windows were split the same way before."""
-    code = [Path(str(module.__file__)).read_text() for module in (classical, evaluate, metrics)]
+    code = [Path(str(module.__file__)).read_text() for module in (classical, evaluate, assessment, groups, metrics)]
     rows = [part.ids.tolist() for part in (split.train, split.valid, split.test)]
     key = digest([split.train.digest, *rows, version("scikit-learn"), *code])
     path = cache.folder() / "trees" / f"{key}.json"

@@ -5,17 +5,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck import checkpoint, cite, notes, truth
+from limbeck import checkpoint, cite, labelled, labels_report, notes, rate_figures, truth, words
 from limbeck.compare import LEAK, Entry, Group, groups
+from limbeck.domains import by_set
 from limbeck.errors import UserError
 from limbeck.figures import figures
 from limbeck.finished import STUDENT, Finished, leaves, load, text
-from limbeck.measures import SURE, Measure, by_key
+from limbeck.measures import SURE, Measure, by_key, chief
 from limbeck.statistics import Estimate
 from limbeck.verdict import cautions, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+NAMED, WIDE = 20, 11
+"""Columns of a terminal that names and sizes take in a table, and that an interval does."""
 
 
 def report(runs: Sequence[Path], out: Path) -> Path:
@@ -33,12 +37,21 @@ def report(runs: Sequence[Path], out: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.filters |= {"text": text, "size": size, "grouped": lambda n: f"{n:,}", "duration": duration}
+    page.filters |= {
+        "text": text,
+        "size": size,
+        "grouped": lambda n: f"{n:,}",
+        "duration": duration,
+        "tested": words.subjects,
+        "counted": words.counted,
+    }
     shown = page.get_template("report.html.j2").render(
         title=_title(compared),
         groups=[_shown(g, str(i)) for i, g in enumerate(compared, 1)],
         leak=LEAK,
         sure=SURE,
+        most_listed=words.LISTED,
+        labels_about=labelled.ABOUT,
     )
     target = out / "report.html" if out.is_dir() else out
     # Undecodable bytes of a file name must not cost the whole page.
@@ -55,7 +68,8 @@ def summary(runs: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def print_table(runs: Sequence[Path], console: "Console") -> None:
-    """Prints a table for each data set and split: two scores of each task, with intervals; and the verdict."""
+    """Prints a table for each data set and split: two or three scores of each task, with intervals, or one where there
+    is no room for all; and the verdict."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -68,13 +82,15 @@ def print_table(runs: Sequence[Path], console: "Console") -> None:
         )
         table.caption = escape("; ".join([notes.note(group), *([f"† {LEAK}"] if group.leaky else [])]))
         table.add_column("model", overflow="fold")
-        for task in group.tasks:
-            first, second = notes.heads(group)[task][:2]
-            table.add_column(escape(f"{task}\n{first}"), justify="right", overflow="fold")
-            table.add_column(escape(f"\n{second}"), justify="right", overflow="fold")
+        shown = {task: chief(group.measures(task)) for task in group.tasks}
+        if sum(map(len, shown.values())) > (console.width - NAMED) // WIDE:
+            shown = {task: measures[:1] for task, measures in shown.items()}
+        for task, measures in shown.items():
+            for place, head in enumerate(notes.heads(group)[task][: len(measures)]):
+                table.add_column(escape(f"{'' if place else task}\n{head}"), justify="right", overflow="fold")
         table.add_column("size", justify="right")
         for entry in group.entries:
-            told = [(t, m) for t in group.tasks for m in group.measures(t)[:2]]
+            told = [(t, m) for t, measures in shown.items() for m in measures]
             cells = [_cell(m, entry.estimate(t, m), group.leaky) for t, m in told]
             named = "\n".join(dict.fromkeys((entry.method, entry.model)))
             table.add_row(escape(named), *cells, size(entry.size.parameters))
@@ -140,6 +156,8 @@ def _shown(group: Group, number: str) -> dict[str, Any]:
     """All that the template shows of a group."""
     first = group.runs[0]
     models, real = [m for run in group.runs for m in run.scored.models], truth.value_tasks(group)
+    drawn = figures(group) | truth.panels(group) | rate_figures.panels(group)
+    labels = labels_report.section(group)
     papers = cite.bibtex(dict.fromkeys(key for run in group.runs for key in cite.keys_of(run.recipe, models)))
     return {
         "id": number,
@@ -153,14 +171,24 @@ def _shown(group: Group, number: str) -> dict[str, Any]:
         "judged": " and ".join(dict.fromkeys(group.measures(t)[0].name for t in group.tasks)),
         "floors": notes.floors(group),
         "agreement": notes.agreement(group),
-        "figures": figures(group) | truth.panels(group),
+        "figures": drawn,
+        "domains": by_set(group),
+        "labels": labels,
         "values": {t: truth.sureness(group, t) for t in real},
         "without": [
             *(["truth"] if not real else []),
             *(["confusion"] if len(real) == len(group.tasks) else []),
+            *(["subjects"] if not drawn["subjects"].figures else []),
+            *(["labels"] if labels is None else []),
         ],
         "card": first.card,
-        "audit": first.splits["audit"],
+        "sets": list(zip(words.sizes(first.card).items(), first.card.get("parts", ()), strict=True)),
+        "findings": [
+            (of + what, n, one.get("findings_first", {}).get(what))
+            for of, one in words.cards(first.card)
+            for what, n in one.get("findings", {}).items()
+        ],
+        "dropped": [(of + w, n) for of, one in words.cards(first.card) for w, n in one.get("dropped", {}).items()],
         "recipe": _recipes(group),
         "environment": _environments(group.runs),
         "runs": [_about(run) for run in group.runs],

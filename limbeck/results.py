@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,10 @@ MEANS = ("bias", *metrics.MEANS)
 REPEATS = (SEED, "split.seed", "split.fold")
 """Axes that are averaged over."""
 LEAKY = " (leaky)"
-COLUMNS: dict[type[Scores], tuple[str, ...]] = {
-    ClassScores: ("n", "accuracy", "macro_f1", "weighted_f1", "ece", "loss"),
-    ValueScores: ("n", "mae", "rmse", "r", "within_5", "bias", "loss", "mae_argmax", "mae_expectation", "coverage",
-                  "width", "entropy"),
-}  # fmt: skip
-"""Of `results.csv`, by the kind of scores; where both kinds are there, the other's cells are empty."""
+CLASSES = ("n", "accuracy", "macro_f1", "weighted_f1", "ece", "loss")
+ORDERED = (*CLASSES, "one_off", "mae")
+VALUES = ("n", "mae", "rmse", "r", "within_5", "bias", "loss", "mae_argmax", "mae_expectation", "coverage", "width",
+          "entropy")  # fmt: skip
 Group = tuple[tuple[str, str], ...]
 
 
@@ -126,19 +124,30 @@ def _unchanged(contents: Mapping[str, Mapping[str, Sequence[str]]], folder: Path
             )
 
 
+def own_columns(scores: Scores) -> tuple[str, ...]:
+    """What `results.csv` has of such scores."""
+    if isinstance(scores, ClassScores):
+        return ORDERED if scores.middles else CLASSES
+    return VALUES
+
+
+def columns(scores: Iterable[Scores]) -> list[str]:
+    """What it has of all of them; the cells of what is not of their kind are empty."""
+    kinds = {own_columns(each) for each in scores} or {CLASSES}
+    return list(dict.fromkeys(column for kind in (CLASSES, ORDERED, VALUES) if kind in kinds for column in kind))
+
+
 def write_csv(found: Sequence[Result], path: Path) -> None:
     """A line for each cell, model, part and task."""
     text = io.StringIO()
     labels = list(found[0].labels) if found else []
-    kinds = {type(scores) for result in found for *_, scores in result.each()} or {ClassScores}
-    columns = list(dict.fromkeys(column for kind in COLUMNS if kind in kinds for column in COLUMNS[kind]))
+    told = columns(scores for result in found for *_, scores in result.each())
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["cell", *labels, "leaky", "model", "parameters", "part", "task", *columns])
+    writer.writerow(["cell", *labels, "leaky", "model", "parameters", "part", "task", *told])
     for result in found:
         own = [result.cell, *(result.labels[k] for k in labels), str(result.leaky).lower()]
         for name, part, task, scores in result.each():
-            own_columns = COLUMNS[type(scores)]
-            values = [scores.value(column) if column in own_columns else None for column in columns]
+            values = [scores.value(column) if column in own_columns(scores) else None for column in told]
             writer.writerow([*own, name, result.models[name].parameters, part, task, *values])
     checkpoint.write(path, text.getvalue().encode())
 
@@ -224,10 +233,11 @@ def _pooled(folds: Sequence[Scores]) -> Scores:
     confusion = np.sum([s.confusion for s in classes], axis=0)
     return ClassScores(
         n=int(confusion.sum()),
-        accuracy=float(np.trace(confusion) / confusion.sum()),
-        macro_f1=float(np.nanmean(metrics.f1(confusion))),
+        **{name: float(rate) for name, rate in metrics.rates(confusion, classes[0].middles).items()},
         confusion=confusion.tolist(),
         labels=classes[0].labels,
+        middles=classes[0].middles,
+        unit=classes[0].unit,
         subjects=subjects,
     )
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from limbeck import checkpoint, process
+from limbeck.batch import DOMAIN
 from limbeck.config import differences, digest, dump
+from limbeck.data.order import Order, Shares
 from limbeck.data.source import Table
 from limbeck.distiller import Distiller
 from limbeck.errors import UserError
@@ -56,6 +59,8 @@ class Run:
     - `score` chooses, on validation, the step that is kept; higher is better.
     - `model` describes the student, so that `models.load` can rebuild it.
     - `about`: plain values that make this run beside plan, data, objective and teachers.
+    - `shares`: of every batch, by the data sets (in their order) of a table joined of several; none where rows are
+      drawn from all alike.
     """
 
     distiller: Distiller
@@ -66,6 +71,14 @@ class Run:
     model: Mapping[str, Any]
     about: Mapping[str, Any]
     score: Callable[[Scores], float] = mean_accuracy
+    shares: tuple[float, ...] = ()
+
+    def order(self) -> Order | Shares:
+        """Which rows make the batch of each step."""
+        if not self.shares:
+            return Order(len(self.train), self.plan.batch, self.plan.seed)
+        domains = self.train.inputs[DOMAIN][torch.arange(len(self.train))]
+        return Shares(domains, self.shares, self.plan.batch, self.plan.seed)
 
     def key(self) -> dict[str, Any]:
         """Plain values that name this run: a folder made by others is refused. Device and threads are not among
@@ -79,6 +92,7 @@ class Run:
             "teachers": self.distiller.described(),
             "score": self.score.__name__,
             "processes": process.world(),
+            **({"shares": self.shares} if self.shares else {}),
         }
         plain: dict[str, Any] = json.loads(json.dumps(key))
         return plain

@@ -11,20 +11,18 @@ from rich.table import Table as Grid
 from torch import Tensor, nn
 
 from limbeck import evaluate as evaluation
-from limbeck import models, recipes
+from limbeck import models, recipes, words
 from limbeck.checkpoint import read_json
 from limbeck.compare import LEAK
 from limbeck.config import override
 from limbeck.data.source import Table, missing
 from limbeck.errors import UserError, unknown
-from limbeck.measures import CLASSES, SURE, Measure, values
+from limbeck.measures import CLASSES, SURE, Measure, ordered, values
 from limbeck.metrics import NEAR
 from limbeck.objective import STUDENT
 from limbeck.recipe import shared_stages
 from limbeck.tasks import IGNORE, Task
 from limbeck.values import is_real
-
-OVER = "95 % over subjects"
 
 
 def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[str, Any]:
@@ -53,13 +51,15 @@ def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[st
             raise unknown("part", part, [*parts, "all"])
         table = parts[part]
     table = _translated(table, tasks)
-    _fits(run, table, _unitless(student))
+    fits(run, table, student)
     table = recipe.extended(table, run)
     logits = {name: evaluation.answers(model, table) for name, model in _models(run, student).items()}
     return {
         "data": table.card.get("name", other.data.kind),
         "part": "all" if whole else part,
         "windows": len(table),
+        "samples": words.samples(table.card),
+        "subjects": len(set(table.meta["subject"].tolist())),
         "flatters": flatters,
         "models": {name: evaluation.assess(answer, table, tasks) for name, answer in logits.items()},
         "agreement": {n: evaluation.agreement(logits[STUDENT], a, tasks) for n, a in logits.items() if n != STUDENT},
@@ -89,7 +89,8 @@ def _unitless(model: nn.Module) -> bool:
     return normalise is not None and normalise.how == "window"
 
 
-def _fits(run: Path, table: Table, unitless: bool) -> None:
+def fits(run: Path, table: Table, student: nn.Module) -> None:
+    """Raises `UserError` where samples are of another rate, length or kind than those that a run was trained on."""
     trained, given = read_json(run / "data.json"), table.card
     remedies = {
         "rate": "set --data.windows.rate alike",
@@ -97,14 +98,15 @@ def _fits(run: Path, table: Table, unitless: bool) -> None:
         "channels": "the model reads no others",
         "filter": "set --data.band and --data.filtering alike",
         "unit": "set --data.unit if it is known to be the same",
+        "size": "set --data.size alike",
     }
     for name, remedy in remedies.items():
-        if name == "unit" and unitless:
+        if name == "unit" and _unitless(student):
             continue
         ours, theirs = _told(trained.get(name)), _told(given.get(name))
         if name in given and ours != theirs:
             raise UserError(
-                f"{run} was trained on windows of {name} {ours}, the recordings give {name} {theirs}; {remedy}"
+                f"{run} was trained on {words.samples(trained)} of {name} {ours}, these have {name} {theirs}; {remedy}"
             )
 
 
@@ -149,18 +151,23 @@ def _target(given: Task, task: Task, target: Tensor) -> Tensor:
 def print_scores(found: Mapping[str, Any], console: Console) -> None:
     """A table of models and tasks for each kind of task, one of subjects (and of activities), and the agreement."""
     flatters = f" [{found['flatters']}: scores flatter]" if found["flatters"] else ""
-    said = f"{found['data']}, {found['part']}: {found['windows']} windows{flatters}"
+    said = f"{found['data']}, {found['part']}: {found['windows']} {found['samples']}{flatters}"
     console.print(said, highlight=False, markup=False)
+    over = f"95 % over {found['samples'] if found['windows'] == found['subjects'] else 'subjects'}"
     scores = {(name, task): s for name, tasks in found["models"].items() for task, s in tasks.items()}
     classes = {key: s for key, s in scores.items() if CLASSES[0].key in s}
     if classes:
-        _print_classes(classes, console)
+        _print_classes(classes, over, console)
     for task in dict.fromkeys(task for name, task in scores if (name, task) not in classes):
-        _print_values(task, {name: s for (name, t), s in scores.items() if t == task}, console)
+        _print_values(task, {name: s for (name, t), s in scores.items() if t == task}, over, console)
     student = found["models"][STUDENT]
     for what, each in _parts(student).items():
+        names = list(dict.fromkeys(name for groups in each.values() for name in groups))
+        if len(names) > words.LISTED:
+            console.print(f"{words.counted(len(names), what + 's')}, too many to be listed", highlight=False)
+            continue
         grid = _grid(what, *student)
-        for name in dict.fromkeys(name for groups in each.values() for name in groups):
+        for name in names:
             grid.add_row(name, *(_judged(each[task].get(name)) if task in each else "" for task in student))
         console.print(grid)
     for name, shares in found["agreement"].items():
@@ -175,24 +182,25 @@ def _grid(*heads: str) -> Grid:
     return grid
 
 
-def _print_classes(scores: Mapping[tuple[str, str], Mapping[str, Any]], console: Console) -> None:
+def _print_classes(scores: Mapping[tuple[str, str], Mapping[str, Any]], over: str, console: Console) -> None:
     """A row for each model and task, with the interval of the first measure."""
-    first, *others = CLASSES
-    grid = _grid("model", "task", first.name, OVER, *(m.name for m in others), "n")
+    units = {s["unit"] for s in scores.values() if "middles" in s}
+    first, *others = CLASSES if not units else ordered(", ".join(sorted(units)))
+    grid = _grid("model", "task", first.name, over, *(m.head if m.key == "mae" else m.name for m in others), "n")
     for (name, task), s in scores.items():
-        grid.add_row(name, task, _shown(first, s[first.key]), _span(first, s), *(_shown(m, s[m.key]) for m in others),
-                     str(s["n"]))  # fmt: skip
+        told = (_shown(m, s.get(m.key)) for m in others)
+        grid.add_row(name, task, _shown(first, s[first.key]), _span(first, s), *told, str(s["n"]))
     console.print(grid)
 
 
-def _print_values(task: str, scores: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+def _print_values(task: str, scores: Mapping[str, Mapping[str, Any]], over: str, console: Console) -> None:
     """A row for each measure, for they are many, and a column for each model."""
     first, *others = values(next(iter(scores.values()))["unit"])
     grid = _grid(task, *scores)
     grid.add_row(first.head, *(_shown(first, s[first.key]) for s in scores.values()))
     spans = [_span(first, s) for s in scores.values()]
     if any(spans):
-        grid.add_row(OVER, *spans)
+        grid.add_row(over, *spans)
     for m in (*others, *SURE):
         if any(s.get(m.key) is not None for s in scores.values()):
             grid.add_row(m.name, *(_shown(m, s.get(m.key)) for s in scores.values()))
@@ -215,10 +223,10 @@ def _shown(measure: Measure, value: float | None) -> str:
 
 
 def _parts(student: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """By what tells windows apart (subject, activity), by task: the scores of each."""
+    """By what tells windows apart (data set, subject, activity), by task: the scores of each."""
     parts: dict[str, dict[str, Mapping[str, Any]]] = {"subject": {t: s["subjects"] for t, s in student.items()}}
     for task, s in student.items():
-        for what, groups in s.get("groups", {}).items():
+        for what, groups in {**s.get("groups", {}), **({"data set": s["domains"]} if "domains" in s else {})}.items():
             parts.setdefault(what, {})[task] = groups
     return parts
 
@@ -232,4 +240,4 @@ def _judged(scores: Mapping[str, Any] | None) -> str:
 
 def _near(scores: Mapping[str, Any]) -> str:
     """What agreement means where answers are values."""
-    return f" (within {NEAR:g} {scores['unit']})".replace(" )", ")") if "mae" in scores else ""
+    return f" (within {NEAR:g} {scores['unit']})".replace(" )", ")") if "rmse" in scores else ""

@@ -50,7 +50,7 @@ def measured(by_size: Mapping[float, Counts], draws: int = 4000, seed: int = 0) 
     if not over:
         return Measured(np.array(sizes), means, each, None, 0.0, "")
     draw = np.random.default_rng(seed)
-    weights = {"seeds": drawn(len(seeds), draws, draw), "subjects": drawn(len(names), draws, draw)}
+    weights = {name: drawn(np.ones(count + 1), draws, draw) for name, count in freedom.items()}
     still = {name: np.ones_like(w) for name, w in weights.items()}
     covariance = _covariance(sums, windows, **weights)
     alone = {name: float(np.trace(_covariance(sums, windows, **{**still, name: weights[name]}))) for name in over}

@@ -26,6 +26,19 @@ TOPOLOGY: Mapping[str, Any] = {
 }  # fmt: skip
 """What of the persistence paper is compared, on any split."""
 
+TRANSFER: Mapping[str, Any] = {
+    "base": {"hide": 0.25},
+    "variants": {
+        "single": {"method": "single-task"}, "MTL": {"method": "mtl"}, "MTL + domains": {"method": "mtl-domains"},
+        "single + DD": {"method": "single-dd"}, "MTL + DD": {"method": "mtl-dd"},
+        "MTL + domains, twice the steps": {"method": "mtl-domains", "longer": 2},
+        "MTL + DD, twice the steps": {"method": "mtl-dd", "longer": 2},
+        "MTL + domains + unrelated": {"method": "mtl-domains", "unrelated": 8},
+    },
+    "seeds": [0, 1, 2], "compare": "variant", "reference": "MTL + domains",
+}  # fmt: skip
+"""What of half-labelled data sets is compared: one task or all, one set or all, with generated labels and without."""
+
 NAMED: dict[str, Mapping[str, Any]] = {
     "smooth-distill": {
         "recipe": "smooth-distill",
@@ -53,7 +66,8 @@ NAMED: dict[str, Mapping[str, Any]] = {
         "seeds": [0, 1, 2], "compare": "variant", "reference": "as published",
     },
     "topology": TOPOLOGY,
-    "topology-loso": {**TOPOLOGY, "base": {"split": "loso"}, "grid": {"split.fold": list(range(9))}},
+    "face-transfer": {"recipe": "distill-2md-mtl", "preset": "faces", **TRANSFER},
+    "wearable-transfer": {"recipe": "distill-2md-mtl", "preset": "wearables", **TRANSFER},
     "ppg-scaling": {
         "recipe": "ppg-heart-rate",
         "variants": {

@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck import checkpoint, law_tables, people, transfer
+from limbeck import checkpoint, labels, law_tables, people, transfer
 from limbeck.board import Board
 from limbeck.errors import Interrupted, UserError, unknown
 from limbeck.grid import Cell, Study, claim, define, in_words, read_study
@@ -144,6 +144,7 @@ def run_study(
             markdown(out, summarise(out)),
             *law_tables.conclude(out),
             *transfer.conclude(out),
+            *labels.conclude(out),
             *people.conclude(out),
         ]
         checkpoint.write(out / "table.md", "\n".join(page).encode())

@@ -8,7 +8,7 @@ from limbeck import checkpoint
 from limbeck.compare import LEAK
 from limbeck.finished import STUDENT
 from limbeck.grid import in_words
-from limbeck.measures import Measure
+from limbeck.measures import Measure, chief
 from limbeck.results import Row
 from limbeck.statistics import Estimate
 from limbeck.workers import failure, finished
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 INTERVALS = (
-    "Intervals are 95 %, widened by Student's t: of an {main} over seeds and subjects (bootstrap), of {other} over "
-    "seeds, or over subjects where there is one seed; of a difference paired, over what is named (bootstrap). No "
+    "Intervals are 95 %, widened by Student's t: of an {main} over seeds and {people} (bootstrap), of {other} over "
+    "seeds, or over {people} where there is one seed; of a difference paired, over what is named (bootstrap). No "
     "correction is made for the number of comparisons"
 )
+
+PEOPLE = ("subjects", "samples")
+"""What is drawn again beside seeds; samples where no subject has two."""
 
 
 def print_table(rows: Sequence[Row], console: "Console") -> None:
@@ -73,14 +76,14 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
 
 
 def _head(rows: Sequence[Row]) -> list[str]:
-    head = ["", "runs", *(measure.head for measure in rows[0].measures[:2])]
+    head = ["", "runs", *(measure.head for measure in chief(rows[0].measures))]
     return head if rows[0].reference is None else [*head, "difference", "so it is"]
 
 
 def _cells(row: Row) -> list[str]:
     key, gap = row.key, row.difference
     name = key.name if key.model == STUDENT else f"{key.name}: {key.model}" if key.name else key.model
-    cells = [name, str(row.runs), *(figures(m, row.scores.get(m.key)) for m in row.measures[:2])]
+    cells = [name, str(row.runs), *(figures(m, row.scores.get(m.key)) for m in chief(row.measures))]
     if row.reference is None:
         return cells
     return [*cells, figures(row.measures[0], gap, "+"), gap.verdict] if gap else [*cells, "", ""]
@@ -108,10 +111,15 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return []
     compared = sum(row.difference is not None for row in rows)
-    mains, others = (" or ".join(dict.fromkeys(row.measures[place].name for row in rows)) for place in (0, 1))
-    notes = [f"{INTERVALS.format(main=mains, other=others)}{f', {compared}' if compared else ''}."]
-    if any(row.difference and row.difference.over == "subjects" for row in rows):
-        notes.append("Over subjects alone: there is one seed, and another may tell otherwise.")
+    told = [chief(row.measures) for row in rows]
+    main = " or ".join(dict.fromkeys(each[0].name for each in told))
+    other = " or ".join(dict.fromkeys(one.name for each in told for one in each[1:]))
+    over = {e.over for row in rows for e in (*row.scores.values(), row.difference) if e}
+    people = " or ".join(p for p in PEOPLE if any(p in o for o in over)) or PEOPLE[0]
+    notes = [f"{INTERVALS.format(main=main, other=other, people=people)}{f', {compared}' if compared else ''}."]
+    alone = [p for p in PEOPLE if any(row.difference and row.difference.over == p for row in rows)]
+    if alone:
+        notes.append(f"Over {' or '.join(alone)} alone: there is one seed, and another may tell otherwise.")
     if any(row.difference and row.difference.over == "seeds" for row in rows):
         notes.append("Over seeds alone: there is one test subject, so a difference says nothing about other people.")
     if any(row.leaky for row in rows):

@@ -22,6 +22,8 @@ class Task:
     - `span` makes a classification of a regression: C bins of equal width over `[low, high)`, in the task's unit.
       Targets stay reals, which are what errors are taken against; losses ask for their `ids`.
     - `decoder` reads a value off the probabilities of bins: the middle of the likeliest, or the expectation.
+    - `middles` of classes that are stretches of a scale, in order and in the task's unit, as age groups are: classes
+      all the same, but a neighbouring one is less wrong than a far one.
     """
 
     name: str
@@ -30,12 +32,15 @@ class Task:
     span: tuple[float, float] | None = None
     unit: str = ""
     decoder: Literal["argmax", "expectation"] = "argmax"
+    middles: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels and self.classes != len(self.labels):
             raise ValueError(f"task {self.name!r} has {self.classes} classes but {len(self.labels)} labels")
         if self.span and (not self.classes or not self.span[0] < self.span[1]):
             raise ValueError(f"task {self.name!r}: a span needs classes and low < high, not {self.span}")
+        if self.middles and (len(self.middles) != self.classes or list(self.middles) != sorted(self.middles)):
+            raise ValueError(f"task {self.name!r}: {self.classes} classes need as many middles in order")
 
     @classmethod
     def of(cls, name: str, labels: tuple[str, ...]) -> "Task":
@@ -46,7 +51,10 @@ class Task:
     def from_plain(cls, plain: Mapping[str, Any]) -> "Task":
         """A task from plain values as JSON has them: what `vars` of a task gives."""
         span = plain["span"]
-        return cls(**{**plain, "labels": tuple(plain["labels"]), "span": tuple(span) if span else None})
+        middles = tuple(plain.get("middles", ()))
+        return cls(
+            **{**plain, "labels": tuple(plain["labels"]), "span": tuple(span) if span else None, "middles": middles}
+        )
 
     def present(self, target: Tensor) -> Tensor:
         """Where a target `(B, *S)` is given rather than missing: bool `(B, *S)`."""

@@ -62,6 +62,21 @@ class Supervised(Term):
         return losses.cross_entropy(logits, self.task.ids(target), self.smoothing)
 
 
+class FromGenerated(Term):
+    """Cross-entropy with the labels that a model gave, hard or soft, over the samples that have one."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(f"generated({task.name})")
+        self.task = task.name
+
+    def forward(self, scene: Scene) -> Tensor:
+        if scene.batch.mixed is not None:
+            raise UserError("generated labels are of one sample each, and samples that were mixed are of two")
+        shares = scene.batch.generated[self.task]
+        values = losses.expected(scene.outputs[STUDENT].logits[self.task], shares)
+        return losses.masked_mean(values, shares.sum(dim=1) > 0)
+
+
 class Distilled(Term):
     """The student's logits against a teacher's, over every sample, labelled or not (but for the decoupled kind)."""
 
@@ -167,6 +182,11 @@ def supervised(
 ) -> Objective:
     """Cross-entropy (or squared error) of `who` with the labels of a task."""
     return Objective.of(Supervised(task, who, smoothing, spread, scaling))
+
+
+def generated(task: Task) -> Objective:
+    """Cross-entropy with the labels that a model gave to samples without one."""
+    return Objective.of(FromGenerated(task))
 
 
 def kd(task: Task, teacher: str, how: Kind, widths: tuple[int, int] | None = None) -> Objective:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from limbeck import words
 from limbeck.compare import LEAK, Entry, Group, difference, plain
 from limbeck.finished import ValueScores
 from limbeck.measures import Measure
@@ -136,9 +137,9 @@ def cautions(group: Group) -> list[str]:
         )
     absent = {task: labels for task, labels in audits[0].get("classes absent from training", {}).items() if labels}
     for task, labels in absent.items():
-        said.append(f"No training window has {_list(labels)} ({task}), so these cannot be recognised.")
-    said += [f"{line}." for task in group.tasks for line in _unsure(group.entries[0], task)]
-    subjects = len(audits[0]["test"]["subjects"])
+        said.append(f"No training {group.samples[:-1]} has {_list(labels)} ({task}), so these cannot be recognised.")
+    said += [f"{line}." for task in group.tasks for line in _unsure(group.entries[0], task, group.samples)]
+    subjects = words.subjects(audits[0]["test"])
     if subjects < FEW:
         count = "One subject is" if subjects == 1 else f"Only {subjects} subjects are"
         said.append(f"{count} in the test; another draw may look different.")
@@ -158,12 +159,11 @@ def cautions(group: Group) -> list[str]:
     return said
 
 
-def _unsure(entry: Entry, task: str) -> list[str]:
+def _unsure(entry: Entry, task: str, samples: str) -> list[str]:
     """What a model's own intervals leave to be wished for."""
     held = [s.coverage for s in entry.scores(task) if isinstance(s, ValueScores) and s.coverage is not None]
     if not held or abs(fmean(held) - HELD) <= ASTRAY:
         return []
     how = "surer than it may be" if fmean(held) < HELD else "less sure than it could be"
-    return [
-        f"The 95 % intervals of {entry.name} hold the true {task} in {100 * fmean(held):.0f} % of windows: it is {how}"
-    ]
+    share = f"{100 * fmean(held):.0f} % of {samples}"
+    return [f"The 95 % intervals of {entry.name} hold the true {task} in {share}: it is {how}"]

@@ -20,8 +20,9 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from limbeck import fit as fit_module
-from limbeck import process
+from limbeck import process, pseudo
 from limbeck.augment import Augment
+from limbeck.balance import DWA, Balance, GradNorm, Uncertainty
 from limbeck.batch import Batch
 from limbeck.errors import Interrupted
 from limbeck.fit import fit
@@ -29,7 +30,9 @@ from limbeck.models import BiLSTM
 from limbeck.observers import Observer
 from limbeck.plan import SGD, Plan
 from limbeck.run import Run
-from tests.conftest import table
+from limbeck.schedule import AdaptiveCLR
+from limbeck.transforms import SignalViews
+from tests.conftest import TASKS, table
 from tests.toy_runs import PLAN, toy_run
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +40,9 @@ CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"}
 SMOOTH = BiLSTM(hidden=4)
 """Without BatchNorm, whose statistics are those of each process's own rows."""
 TOGETHER = Plan(steps=12, batch=16, evaluations=3, optimiser=SGD(lr=0.05), device="cpu")
+
+CYCLES = AdaptiveCLR(half=0.5, lowest=1e-4, steps=20)
+BALANCES: tuple[Balance, ...] = (Uncertainty(), DWA(), GradNorm())
 
 
 def server() -> ForkServerContext:
@@ -47,15 +53,21 @@ def server() -> ForkServerContext:
     return context
 
 
-def train(at: Path, plan: dict[str, Any], save_every: float) -> None:
+def train(at: Path, plan: dict[str, Any], save_every: float, balance: Balance | None = None) -> None:
     """A whole run, for the parent to kill."""
     torch.set_num_threads(1)
     fit_module.SAVE_EVERY = save_every
-    fit(toy_run(PLAN.changed(**plan)), at)
+    fit(toy_run(PLAN.changed(**plan), balance=balance), at)
 
 
 def train_to_change(at: Path, plan: dict[str, Any], save_every: float, number: int) -> None:
     """A run that kills itself just before its change of that number to the files in its folder."""
+    dies_before(at, number)
+    train(at, plan, save_every)
+
+
+def dies_before(at: Path, number: int) -> None:
+    """Kills this process just before its change of that number to the files in a folder."""
     left = number
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -67,7 +79,21 @@ def train_to_change(at: Path, plan: dict[str, Any], save_every: float, number: i
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
-    train(at, plan, save_every)
+
+
+def asked(at: Path) -> pseudo.Answers:
+    """What a small model says of 25 windows, over several views."""
+    torch.manual_seed(0)
+    model = SMOOTH.build(TASKS, (3, 40))
+    return pseudo.ask(model, table(25), TASKS, SignalViews(count=2, jitter=0.5, shift=3), at)
+
+
+def ask_to_change(at: Path, number: int) -> None:
+    """Asks, ten samples a file, and kills itself just before its change of that number to the folder."""
+    torch.set_num_threads(1)
+    pseudo.SHARD = 10
+    dies_before(at, number)
+    asked(at)
 
 
 def together(where: Path, what: Callable[[Path], dict[str, Any]], world: int = 2) -> list[dict[str, Any]]:
@@ -107,9 +133,10 @@ def words(where: Path) -> dict[str, Any]:
     }
 
 
-def smooth_run(plan: Plan = TOGETHER, rows: int = 60, missing: float = 0.3) -> Run:
+def smooth_run(plan: Plan = TOGETHER, rows: int = 60, missing: float = 0.3, balance: Balance | None = None) -> Run:
     """A run whose result does not depend on how a batch is dealt out."""
-    return toy_run(plan, augment=Augment(), spec=SMOOTH, train=table(rows, missing=missing, seed=1))
+    rows_of = table(rows, missing=missing, seed=1)
+    return toy_run(plan, augment=Augment(), spec=SMOOTH, train=rows_of, balance=balance)
 
 
 def gradients(whole: Batch) -> dict[str, Any]:
@@ -154,6 +181,19 @@ def whole_fit(where: Path) -> dict[str, Any]:
     models = fit(smooth_run(rows=49), where / "run")
     weights = torch.cat([p.flatten() for p in models["student"].parameters()])
     return {"weights": weights.tolist(), "modes": [m.training for m in models.values()]}
+
+
+def balanced_run(balance: Balance) -> Run:
+    """A run whose tasks and rates are balanced while it goes; most batches lack labels."""
+    plan = TOGETHER.changed(schedule=CYCLES, steps=16, evaluations=2)
+    return smooth_run(plan, missing=0.8, balance=balance)
+
+
+def balanced_fits(where: Path) -> dict[str, Any]:
+    """Runs of each kind, together."""
+    for balance in BALANCES:
+        fit(balanced_run(balance), where / balance.kind)
+    return {}
 
 
 class StopsOne(Observer):

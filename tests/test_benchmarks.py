@@ -98,3 +98,12 @@ def test_an_epoch_with_two_teachers_is_that_of_the_published_form(capsys: pytest
     assert "120 windows, an epoch with mixup" in told
     assert "120 windows, an epoch without mixup" in told
     assert "the paper tells 4.95" in told
+
+
+def test_images_are_fed_at_a_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import images
+
+    images.main(quick=True, rounds=2, source="")
+    told = capsys.readouterr().out
+    assert "limbeck, first pass, lazy" in told
+    assert images.torchvision() is None or "torchvision, 2 workers" in told

@@ -201,6 +201,30 @@ def test_digests_are_the_same_in_every_process() -> None:
     assert digest({"a": "ü", "b": [1.5, None]}) == there == "8cfdfbe6cf853386"
 
 
+class Placed(Spec):
+    kind: ClassVar[str] = "placed"
+    net: Net | Tree = Net()
+    at: str = ""
+
+    @classmethod
+    def worded(cls, word: str) -> dict[str, Any]:
+        kind, _, at = word.partition(":")
+        return {"kind": word} if word == cls.kind else {"net": kind, "at": at}
+
+
+class Places(Spec):
+    kind: ClassVar[str] = "places"
+    all: tuple[Placed, ...] = ()
+
+
+def test_a_spec_may_know_how_to_be_said_in_a_word() -> None:
+    made = override(Places(), arguments(["--all", "tree:here,net:there", "--all.1.net.width", "7"]))
+    assert made == Places(all=(Placed(net=Tree(), at="here"), Placed(net=Net(width=7), at="there")))
+    assert parse(Places, json.loads(json.dumps(dump(made)))) == made
+    with pytest.raises(UserError, match="'trea'"):
+        override(Places(), {"all": "trea:here"})
+
+
 class Several(Spec):
     kind: ClassVar[str] = "several"
     models: tuple[Net | Tree, ...] = ()
@@ -213,6 +237,7 @@ def test_specs_of_a_tuple_are_named_by_their_places() -> None:
     assert parse(Several, json.loads(json.dumps(dump(made)))) == made
     assert parse(Several, {"models": ["tree", {"width": 3}]}) == Several(models=(Tree(), Net(width=3)))
     assert override(made, {"models": []}) == Several()
+    assert override(made, {"models": "net, tree", "models.1.depth": "7"}) == Several(models=(Net(), Tree(depth=7)))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +246,7 @@ def test_specs_of_a_tuple_are_named_by_their_places() -> None:
         ({"models.1": "net"}, "places are 0, 1 and so on, not 1"),
         ({"models.0": "nett"}, "'nett'"),
         ({"models.0.widht": "3"}, "'models.0.widht'"),
-        ({"models": "net"}, "expected models.0 and so on, not 'net'"),
+        ({"models": 3}, "expected models.0 and so on, not 3"),
     ],
 )
 def test_a_mistake_in_a_tuple_of_specs_is_told(paths: dict[str, str], said: str) -> None:

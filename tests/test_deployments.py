@@ -6,10 +6,11 @@ import pytest
 from rich.console import Console
 
 from limbeck import checkpoint
+from limbeck.config import dump
 from limbeck.cost import bench
 from limbeck.deployments import deployments, untrained
 from limbeck.errors import UserError
-from limbeck.models import ResNet1D
+from limbeck.models import VGG, ImageWideResNet, Model, ResNet1D
 from tests.conftest import TASKS
 
 SHAPE = (3, 40)
@@ -77,3 +78,51 @@ def test_a_study_without_a_finished_cell_is_refused(study: Path) -> None:
         path.unlink()
     with pytest.raises(UserError, match=f"no cell of {study} is finished; to go on: limbeck study {study}"):
         deployments(study)
+
+
+def keep(at: Path, spec: Model, shape: tuple[int, ...]) -> None:
+    """Weights of a model, as a stage or a run keeps them."""
+    checkpoint.save_tensors(at / "best" / "student.safetensors", spec.build(TASKS, shape).state_dict())
+    about = {"tasks": [vars(task) for task in TASKS], "spec": dump(spec), "shape": list(shape)}
+    checkpoint.write_json(at / "best" / "model.json", about)
+
+
+def test_each_model_of_a_run_is_measured_on_what_it_reads(tmp_path: Path) -> None:
+    """A teacher of persistence images, beside a student of windows, in a run whose card knows of windows alone."""
+    keep(tmp_path, ResNet1D(blocks=1, width=4), SHAPE)
+    for name, spec, shape in (("series", ResNet1D(width=4), SHAPE), ("image", ImageWideResNet(depth=10), (3, 16, 16))):
+        keep(tmp_path / name, spec, shape)
+        weights = tmp_path / name / "best" / "student.safetensors"
+        hashes = {"sha256": {weights.name: checkpoint.sha256(weights)}}
+        checkpoint.write_json(tmp_path / name / "finished.json", hashes)
+    checkpoint.write_json(tmp_path / "data.json", {"channels": ["x", "y", "z"], "window": 40, "modality": "sensor"})
+    found = {m.name.removeprefix(f"{tmp_path} "): (m.shape, m.modality) for m in deployments(tmp_path)}
+    assert found == {"student": (SHAPE, "sensor"), "series": (SHAPE, "sensor"), "image": ((3, 16, 16), "pi")}
+    costs = bench([tmp_path], 2, 1, Console(file=StringIO()))
+    assert len({cost.macs for cost in costs}) == 3
+
+
+def test_networks_of_images_are_measured_and_those_that_keep_sets_apart_as_for_one(tmp_path: Path) -> None:
+    keep(tmp_path, VGG(width=4, sets=2), (1, 16, 16))
+    checkpoint.write_json(tmp_path / "data.json", {"channels": ["grey"], "size": 16, "modality": "image"})
+    [cost] = bench([tmp_path], 2, 1, Console(file=StringIO()))
+    assert cost.parameters == sum(p.numel() for p in VGG(width=4).build(TASKS, (1, 16, 16)).parameters())
+
+
+def test_networks_side_by_side_are_measured_as_one(tmp_path: Path) -> None:
+    for part in ("part-age", "part-side"):
+        keep(tmp_path / part, VGG(width=4), (1, 16, 16))
+    checkpoint.write_json(tmp_path / "best" / "model.json", {"parts": ["part-age", "part-side"]})
+    checkpoint.write_json(tmp_path / "data.json", {"channels": ["grey"], "size": 16, "modality": "image"})
+    [model] = deployments(tmp_path)
+    assert (model.shape, model.modality) == ((1, 16, 16), "image")
+
+
+def test_a_teacher_that_is_not_there_is_told(tmp_path: Path) -> None:
+    keep(tmp_path, ResNet1D(width=4), SHAPE)
+    checkpoint.write_json(tmp_path / "series" / "finished.json", {})
+    checkpoint.write_json(tmp_path / "data.json", {"channels": ["x", "y", "z"], "window": 40, "modality": "sensor"})
+    with pytest.raises(
+        UserError, match=r"series: its weights are not in .*; a run of a study needs the study's folder"
+    ):
+        deployments(tmp_path)

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from limbeck import checkpoint, deployed, edge, models
 from limbeck.batch import Batch, Outputs
-from limbeck.data.source import Dense
+from limbeck.config import dump
+from limbeck.data.source import Dense, Table
 from limbeck.deployed import EdgeModel, TorchModel
 from limbeck.errors import UserError
-from limbeck.models import ResNet1D
+from limbeck.models import VGG, ResNet1D
 from limbeck.tasks import Task
 
 onnx = pytest.importorskip("onnx")
@@ -100,7 +101,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint.write_json(at / "best" / "model.json", {"tasks": about, "spec": spec, "shape": SHAPE, "reads": "sensor"})
     checkpoint.write_json(at / "data.json", {k: v for k, v in CARD.items() if k != "recipe"} | {"window": 40})
     checkpoint.write_json(at / "recipe.json", {"kind": "smooth-distill"})
-    edge.export_run(at, Dense(torch.from_numpy(windows(300))))
+    edge.export_run(at, Table(TASKS, {"sensor": Dense(torch.from_numpy(windows(300)))}, {}))
     return at
 
 
@@ -219,10 +220,86 @@ def test_what_cannot_be_exported_is_said_before_anything_is_written(net: nn.Modu
     with pytest.raises(ValueError, match="3 channels"):
         edge.export_onnx(net, TASKS, SHAPE, CARD | {"channels": ["x"]}, out, some)
     with pytest.raises(UserError, match="no export format 'onxn'; did you mean 'onnx'"):
-        edge.export_run(tmp_path, some, "onxn")
+        edge.export_run(tmp_path, Table(TASKS, {"sensor": some}, {}), "onxn")
     with pytest.raises(UserError, match="no trained"):
-        edge.export_run(tmp_path, some)
+        edge.export_run(tmp_path, Table(TASKS, {"sensor": some}, {}))
     assert not list(tmp_path.iterdir())
+
+
+FACES = (Task.of("gender", ("male", "female")), Task.of("mood", ("glad", "sad", "calm")))
+SETS = ("even", "odd")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Table]:
+    """A run folder of a network that keeps two sets of images apart, and the images."""
+    torch.manual_seed(0)
+    at, spec = tmp_path_factory.mktemp("faces"), VGG(width=4, blocks=(1, 1), head=3, sets=2)
+    x, domain = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8), torch.arange(40) % 2
+    x[1::2] //= 4
+    rows = Table(FACES, {"image": Dense(x), "domain": Dense(domain)}, {}, {"domain": np.array(SETS)[domain]})
+    model = spec.build(FACES, (3, 16, 16))
+    assert model.normalise is not None
+    model.normalise.fit(rows.inputs["image"])
+    for _ in range(30):
+        model(rows.rows(torch.arange(40)))
+    checkpoint.save_tensors(at / "best" / "student.safetensors", model.state_dict())
+    about = {"tasks": [vars(task) for task in FACES], "spec": dump(spec), "shape": [3, 16, 16]}
+    checkpoint.write_json(at / "best" / "model.json", about)
+    card = {"name": "even + odd", "modality": "image", "channels": ["red", "green", "blue"], "unit": "0 to 255",
+            "size": 16, "digest": "d2", "cells": {name: {} for name in SETS}}  # fmt: skip
+    checkpoint.write_json(at / "data.json", card)
+    checkpoint.write_json(at / "recipe.json", {"kind": "distill-2md-mtl"})
+    return at, rows
+
+
+@pytest.mark.parametrize("domain", [None, "odd"])
+def test_a_model_of_images_is_written_for_one_data_set(faces: tuple[Path, Table], domain: str | None) -> None:
+    at, rows = faces
+    parity = edge.export_run(at, rows, domain=domain)
+    exported, whole = EdgeModel.open(at / "export" / "student.onnx"), models.load(at / "best")[0]
+    assert parity.windows == 20
+    assert "on 20 images" in str(parity)
+    assert exported.card["domain"] == (domain or "even")
+    assert (exported.card["size"], exported.card["channels"]) == (16, ["red", "green", "blue"])
+    assert not {"rate", "window"} & set(exported.card)
+    assert [i.name for i in exported._session.get_inputs()] == ["image"]
+    own = torch.arange(int(domain == "odd"), 40, 2)
+    with torch.no_grad():
+        expected = whole(rows.rows(own)).logits
+    pixels = rows.inputs["image"][own].numpy()
+    for model in (exported, deployed.opened(at, domain), deployed.opened(at / "export" / "student.onnx", domain)):
+        answer = model(pixels)
+        for task in FACES:
+            assert np.allclose(answer[task.name], expected[task.name].softmax(dim=1), atol=1e-4)
+    wrong = "even" if domain else "odd"
+    with pytest.raises(UserError, match=f"was exported for {domain or 'even'}, not for {wrong}"):
+        deployed.opened(at / "export" / "student.onnx", wrong)
+    other = deployed.opened(at, wrong)(pixels)
+    assert not np.allclose(other["mood"], answer["mood"], atol=1e-3)
+
+
+def test_a_data_set_that_is_not_there_and_images_of_another_size_are_told(faces: tuple[Path, Table]) -> None:
+    at, rows = faces
+    with pytest.raises(UserError, match="no data set 'od'; did you mean 'odd'"):
+        edge.export_run(at, rows, domain="od")
+    said = r"reads images \(B, 3, 16, 16\): channels red, green, blue, pixels from 0 to 255; given \(2, 1, 16, 16\)"
+    with pytest.raises(UserError, match=said):
+        deployed.opened(at)(np.zeros((2, 1, 16, 16), np.uint8))
+    pixels = np.zeros((2, 3, 16, 16), np.float32)
+    pixels[1, 2, 3, 4] = np.nan
+    with pytest.raises(UserError, match=r"image 1 holds a NaN .*\(channel blue, pixel 3, 4\)"):
+        deployed.opened(at)(pixels)
+
+
+def test_what_a_network_that_keeps_sets_apart_costs_is_what_one_set_costs() -> None:
+    shape, sizes = (1, 16, 16), []
+    for sets in (1, 2):
+        model = VGG(width=4, blocks=(1, 2), sets=sets).build((Task("a", 3),), shape)
+        sizes.append(edge.measure(model, shape, "image"))
+    assert sizes[0].macs == 9 * (16 * 16 * 4 + 8 * 8 * (4 * 8 + 8 * 8)) + 8 * 3
+    assert sizes[1].macs == sizes[0].macs
+    assert sizes[0].parameters == 9 * (4 + 4 * 8 + 8 * 8) + 2 * (4 + 8 + 8) + 9 * 3
 
 
 def test_a_model_that_torch_cannot_trace_is_one_clear_line(tmp_path: Path) -> None:

@@ -21,3 +21,10 @@ def test_where_nothing_is_known_the_line_says_so() -> None:
     error = unknown("recipe", "x", [])
     assert isinstance(error, UserError)
     assert "none" in str(error)
+
+
+def test_of_very_many_names_the_nearest_is_told_and_most_are_counted() -> None:
+    said = str(unknown("subject", "foto_0718.jpg", [f"photo_{i:04}.jpg" for i in range(5000)]))
+    assert "did you mean 'photo_0718.jpg'" in said
+    assert "and 4,940 more" in said
+    assert len(said) < 1500

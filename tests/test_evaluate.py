@@ -12,11 +12,13 @@ from torch import nn
 
 from limbeck import evaluate
 from limbeck.batch import Batch, Outputs
+from limbeck.data.concat import concat
 from limbeck.errors import UserError
 from limbeck.metrics import scores, tally
 from limbeck.tasks import IGNORE, Task
 from limbeck.teachers import EMA, Frozen, Teacher, fingerprint
 from limbeck.values import answered
+from limbeck.words import MANY
 from tests.conftest import TASKS, table
 from tests.fake_hearts import HEART, hearts, logits
 from tests.toy_runs import student
@@ -79,6 +81,66 @@ def test_subjects_without_a_label_and_tasks_without_an_answer_are_left_out() -> 
     assert "s1" not in evaluate.assess(logits, rows, TASKS)["side"]["subjects"]
     del logits["activity"]
     assert list(evaluate.assess(logits, rows, TASKS)) == ["side"] == list(evaluate.brief(logits, rows, TASKS))
+
+
+def joined(rows: int, subjects: int) -> Any:
+    """A table of two sets, the second without a side."""
+    one, two = table(rows, subjects), table(rows, subjects, seed=1)
+    for each, name in ((one, "photos"), (two, "pool")):
+        each.card["name"] = name  # type: ignore[index]
+        each.meta["subject"] = np.char.add(f"{name} ", each.meta["subject"])  # type: ignore[index]
+    two.targets["side"][:] = IGNORE
+    return concat([one, two])
+
+
+def test_answers_to_joined_sets_are_scored_by_set_too() -> None:
+    rows = joined(60, 6)
+    logits = evaluate.answers(student(), rows)
+    found = evaluate.assess(logits, rows, TASKS)
+    for at, name in ((slice(60), "photos"), (slice(60, None), "pool")):
+        reference = scores(tally(logits["activity"][at].numpy(), rows.targets["activity"][at].numpy()))
+        told = {k: reference[k] for k in ("n", "accuracy", "macro_f1")}
+        assert found["activity"]["domains"][name] == pytest.approx(told)
+    assert list(found["side"]["domains"]) == ["photos"]
+    for one in (rows.take(np.arange(60)), table(60)):
+        assert "domains" not in evaluate.assess(evaluate.answers(student(), one), one, TASKS)["activity"]
+
+
+def test_real_values_of_joined_sets_are_scored_by_set_as_by_circumstance() -> None:
+    rows = hearts()
+    rows.meta["domain"] = np.where(np.arange(len(rows)) % 2, "ring", "watch")  # type: ignore[index]
+    found = evaluate.assess({"heart rate": logits(rows, 4.0, 0)}, rows, (HEART,))["heart rate"]
+    assert list(found["groups"]["data set"]) == ["ring", "watch"]
+    assert sum(one["n"] for one in found["groups"]["data set"].values()) == found["n"]
+
+
+def test_of_many_subjects_little_is_kept_and_on_the_test_alone() -> None:
+    rows = table(MANY + 20, MANY + 1)
+    logits = evaluate.answers(student(), rows)
+    told, untold = (evaluate.assess(logits, rows, TASKS, everyone)["side"] for everyone in (True, False))
+    assert len(told["subjects"]) == MANY + 1
+    assert {tuple(one) for one in told["subjects"].values()} == {("n", "accuracy")}
+    assert sum(one["n"] * one["accuracy"] for one in told["subjects"].values()) == pytest.approx(
+        told["n"] * told["accuracy"]
+    )
+    assert untold.pop("subjects") == {}
+    assert untold == {k: v for k, v in told.items() if k != "subjects"}
+    few = table(60)
+    both = [evaluate.assess(evaluate.answers(student(), few), few, TASKS, everyone) for everyone in (True, False)]
+    assert both[0] == both[1]
+
+
+def test_classes_with_middles_are_scored_by_how_far_they_miss() -> None:
+    rows = table(60)
+    ages = Task("activity", 3, TASKS[0].labels, unit="years", middles=(1.0, 5.0, 30.0))
+    found = evaluate.assess(evaluate.answers(student(), rows), rows, (ages,))["activity"]
+    confusion = np.array(found["confusion"])
+    assert found["mae"] * 60 == pytest.approx((confusion * [[0, 4, 29], [4, 0, 25], [29, 25, 0]]).sum())
+    assert found["one_off"] * 60 == 60 - confusion[0, 2] - confusion[2, 0]
+    assert (found["middles"], found["unit"]) == ([1.0, 5.0, 30.0], "years")
+    assert set(found["interval"]) == {"accuracy", "macro_f1", "one_off", "mae"}
+    assert found["subjects"]["s2"].keys() == {"n", "accuracy", "macro_f1", "one_off", "mae"}
+    assert json.loads(json.dumps(found)) == found
 
 
 def test_the_brief_scores_are_those_of_the_assessment() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from limbeck.errors import UserError
 from limbeck.finished import ClassScores, ValueScores, leaves, load, text
+from tests.fake_faces import write_face_run
 from tests.fake_hearts import write_heart_run
 from tests.fake_runs import write_run
 
@@ -98,3 +99,22 @@ def test_the_answers_of_each_window_are_read_where_they_were_kept(tmp_path: Path
     (tmp_path / "1" / "values.npz").write_bytes(b"cut")
     with pytest.raises(UserError, match=r"values\.npz cannot be read"):
         _ = load(tmp_path / "1").values
+
+
+def test_classes_with_middles_are_classes_and_know_their_unit(tmp_path: Path) -> None:
+    tests = load(write_face_run(tmp_path / "a", images=60)).scored.models["student"].parts["test"]
+    age, gender = tests["age"], tests["gender"]
+    assert isinstance(age, ClassScores)
+    assert [measure.head for measure in age.measures[:3]] == ["accuracy %", "one-off %", "MAE years"]
+    assert [measure.key for measure in gender.measures[:2]] == ["accuracy", "macro_f1"]
+    assert age.value("mae") is not None
+    assert set(age.domains) == {"utkface"}
+    assert age.domains["utkface"].n == age.n
+
+
+def test_rows_are_kept_by_stage_and_weights_are_told_from_losses(tmp_path: Path) -> None:
+    run = load(write_face_run(tmp_path / "a", "mtl", images=60, balance="uncertainty"))
+    assert list(run.journals) == ["."]
+    assert run.rows == run.journals["."]
+    assert run.terms == ["age", "gender", "expression"]
+    assert run.weights == ["weight(age)", "weight(gender)", "weight(expression)"]

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from limbeck import checkpoint, journal, process
 from limbeck import fit as fit_module
 from limbeck.augment import Augment
+from limbeck.data.concat import concat
 from limbeck.distiller import Distiller
 from limbeck.errors import Interrupted, UserError
 from limbeck.fit import fit
@@ -448,3 +450,29 @@ def test_the_json_in_a_run_folder_is_json(tmp_path: Path) -> None:
         json.loads(path.read_text(), parse_constant=refuse)
     for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=refuse)
+
+
+def test_rows_say_how_often_each_data_set_was_gone_through_where_each_has_its_share(tmp_path: Path) -> None:
+    small, large = (
+        replace(table(20, seed=1), card={"name": "small"}),
+        replace(table(60, seed=2), card={"name": "large"}),
+    )
+    plan = PLAN.changed(steps=30, evaluations=1)
+    distiller = Distiller(student(), {}, both())
+    run = plain(distiller, plan, train=concat([small, large]), valid=concat([small, large]))
+    fit(replace(run, shares=(1.0, 3.0)), tmp_path)
+    logged = rows(tmp_path, "train")
+    assert [list(r)[-1] for r in logged] == ["passes"] * 5
+    assert [r["passes"] for r in logged] == [
+        {"small": round(r["step"] * 4 / 20, 4), "large": round(r["step"] * 12 / 60, 4)} for r in logged
+    ]
+    assert [r["epoch"] for r in logged] == [r["step"] / 5 for r in logged]
+
+
+def test_a_share_of_nothing_is_not_told(tmp_path: Path) -> None:
+    parts = [replace(table(20, seed=s), card={"name": name}) for s, name in enumerate(("one", "two"))]
+    whole = concat(parts)
+    only = whole.take(torch.arange(20, 40))
+    run = plain(Distiller(student(), {}, both()), PLAN.changed(steps=4, evaluations=1), train=only, valid=only)
+    fit(replace(run, shares=(0.5, 0.5)), tmp_path)
+    assert rows(tmp_path, "train")[0]["passes"] == {"two": 0.8}

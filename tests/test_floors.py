@@ -10,32 +10,37 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "limbeck"
 FLOORS = """
-0  errors tasks charts batch measures data.__init__ statistics ecg topology.kernels topology.lanes
-1 config process sizes observers signals finished values truth_charts data.archive data.pickles topology.stamps
-1 studies
-2  schedule metrics scaling losses objective checkpoint data.source augment compare cite data.matlab mixup
-3  plan terms journal verdict data.split data.cache timeline teachers models.heads topology.diagrams topology.store
-4 distiller evaluate data.recordings classical spectral models.sensor models.heart figures topology.images mixings
-4 models.wide
-5 run truth models.hybrid data.clock data.layout data.lines data.synthetic data.watch data.inspect data.ppg
-5 topology.transformer
-5  data.geneactiv_bin data.usc_had steering topology.column
-6 fit notes models.__init__ data.pulse data.columns data.discover data.har data.spc data.wildppg data.dalia
-6 data.galaxy topology.__init__
-6  data.geneactiv_labels data.pamap2 topology.plots
-7  recipe deployed report doctor data.parts data.geneactiv
-8  data.folder data.own_pulse topology.shards
-9  recipes.smooth_distill recipes.ppg_heart_rate edge predict gauge recipes.mixup_topology
-10 recipes.__init__
-11 __init__ demo fields grid scoring
-12 board workers topology_verbs
-13 results
-14 tables laws deployments
-15 law_plot transfer cost people
-16 law_tables
-17 study
-18 cli
-19 __main__
+0  batch charts data.__init__ data.decoding ecg errors measures stop studies tasks topology.kernels topology.lanes
+0  words
+1  bars cite config data.archive data.generated data.pickles finished models.sets observers process rate_charts
+1  signals statistics topology.stamps truth_charts values
+2  augment checkpoint compare data.matlab data.order data.source losses metrics mixup objective schedule sizes
+2  teachers
+3  data.cache data.cells data.concat data.labels data.split distiller domains groups journal labelled mixings
+3  models.heads plan scaling terms timeline topology.diagrams topology.store transforms verdict
+4  assessment balance classical data.base doctor figures learner models.heart models.image models.sensor
+4  models.wide pseudo rows run spectral steering topology.images
+5  data.recordings evaluate labels_report models.hybrid rate_figures rates topology.column topology.plots
+5  topology.transformer truth
+6  data.clock data.describe data.faces data.geneactiv_bin data.joined data.layout data.lines data.lists data.photos
+6  data.ppg data.synthetic data.usc_had data.watch fit models.__init__ notes topology.__init__ topology.shards
+7  data.columns data.copies data.dalia data.discover data.galaxy data.geneactiv_labels data.har data.inspect
+7  data.pamap2 data.pulse data.spc data.wildppg deployed predict_images recipe report rounds
+8  data.geneactiv data.images data.parts edge gauge
+9  data.adience data.fairface data.fer2013 data.folder data.morph data.own_pulse data.utkface
+10 data.own_images data.sensor_sets predict recipes.mixup_topology recipes.ppg_heart_rate recipes.smooth_distill
+11 data.image_sets
+12 recipes.distill_2md_mtl
+13 recipes.__init__
+14 __init__ demo fields grid scoring
+15 board labelling topology_verbs workers
+16 results
+17 deployments laws tables
+18 cost labels law_plot people transfer
+19 law_tables
+20 study
+21 cli
+22 __main__
 """
 FLOOR = {name: int(number) for number, *names in map(str.split, FLOORS.strip().splitlines()) for name in names}
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}

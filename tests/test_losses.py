@@ -327,3 +327,26 @@ def test_ordinal_labels_are_dense_too_and_where_missing_give_no_loss_and_no_grad
     assert logits.grad.isfinite().all()
     assert ((logits.grad != 0).all(dim=1) == ~target.isnan()).all()
     assert torch.autograd.gradcheck(lambda x: losses.ordinal(x, target, centres, 0.8), logits)
+
+
+@given(st.integers(2, 9), st.integers(0, 99))
+def test_cross_entropy_with_shares_is_that_of_the_definition(classes: int, seed: int) -> None:
+    logits, shares = draw(6, classes, seed=seed), draw(6, classes, seed=seed + 100).softmax(dim=1)
+    wanted = -(shares.numpy() * log_softmax(logits.numpy(), axis=1)).sum(axis=1)
+    assert losses.expected(logits, shares).numpy() == pytest.approx(wanted, rel=1e-9)
+    label = torch.arange(6) % classes
+    assert torch.allclose(losses.expected(logits, F.one_hot(label, classes).double()), F.cross_entropy(
+        logits, label, reduction="none"))  # fmt: skip
+
+
+def test_cross_entropy_with_no_shares_is_0_without_a_gradient_and_dense_ones_are_flat_ones() -> None:
+    logits, shares = (50 * draw(2, 4, 3, 5)).requires_grad_(), draw(2, 4, 3, 5, seed=1).softmax(dim=1)
+    shares[0, :, 1] = 0
+    dense = losses.expected(logits, shares)
+    flat = losses.expected(*(x.permute(0, 2, 3, 1).reshape(-1, 4) for x in (logits, shares)))
+    assert torch.allclose(dense.flatten(), flat)
+    assert (dense[0, 1] == 0).all()
+    dense.sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[0, :, 1] == 0).all()

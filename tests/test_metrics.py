@@ -116,63 +116,31 @@ def test_a_class_never_seen_has_no_f1() -> None:
     assert np.isnan(each[2])
 
 
-def test_groups_are_in_the_order_of_their_names_and_add_up() -> None:
-    logits, target = drawn(0, 60, 3)
-    groups = np.array([f"s{i % 12}" for i in range(60)])
-    tallies = metrics.by_group(logits, target, groups, metrics.tally)
-    assert list(tallies) == [f"s{i}" for i in range(12)]
-    assert sum(t.confusion.sum() for t in tallies.values()) == (target != IGNORE).sum()
-    assert (tallies["s3"].confusion == metrics.tally(logits[3::12], target[3::12]).confusion).all()
-    assert list(metrics.by_group(logits, target, np.arange(60) % 11, metrics.tally)) == [str(i) for i in range(11)]
+AGES = Task("age", 8, tuple("abcdefgh"), unit="years", middles=(1.0, 5.0, 10.5, 17.5, 28.5, 40.5, 50.5, 70.0))
 
 
-def subjects(draw: np.random.Generator, count: int, windows: int = 30) -> dict[str, metrics.Tally]:
-    """Subjects whose own accuracies are spread about 0.7."""
-    found = {}
-    for number in range(count):
-        right = draw.random(windows) < draw.beta(14, 6)
-        target = draw.integers(0, 2, windows)
-        logits = np.eye(2)[np.where(right, target, 1 - target)]
-        found[str(number)] = metrics.tally(logits, target)
-    return found
+@given(st.integers(0, 999), st.integers(1, 80))
+def test_scores_of_ordered_classes_are_those_of_scikit_learn_on_their_middles(seed: int, rows: int) -> None:
+    logits, target = drawn(seed, rows, 8)
+    ours = metrics.scores(metrics.tally(logits, target), AGES.middles)
+    known = target != IGNORE
+    true, said = target[known], logits[known].argmax(1)
+    middles = np.array(AGES.middles)
+    assert ours["mae"] == pytest.approx(sk.mean_absolute_error(middles[true], middles[said]))
+    assert ours["one_off"] == pytest.approx(np.mean([abs(a - b) < 2 for a, b in zip(true, said, strict=True)]))
+    plain = metrics.scores(metrics.tally(logits, target))
+    assert {k: v for k, v in ours.items() if k not in ("mae", "one_off")} == plain
+    nothing = metrics.scores(metrics.tally(logits, np.full(rows, IGNORE)), AGES.middles)
+    assert nothing.keys() == ours.keys()
+    assert np.isnan(nothing["mae"])
 
 
-@pytest.mark.parametrize("count", [4, 20])
-def test_intervals_hold_the_truth_about_as_often_as_they_say(count: int) -> None:
-    """Percentiles would hold it in about 80 of 100 draws of 4 subjects; windows drawn alone, far less often."""
-    draw, held = np.random.default_rng(0), 0
-    for _ in range(200):
-        interval = metrics.intervals(subjects(draw, count), draws=100)["accuracy"]
-        assert interval is not None
-        held += interval[0] <= 0.7 <= interval[1]
-    assert 0.9 <= held / 200 <= 0.99
-
-
-def test_intervals_are_the_same_each_time_and_around_the_score() -> None:
-    tallies = subjects(np.random.default_rng(1), 12)
-    one, two = metrics.intervals(tallies), metrics.intervals(tallies)
-    assert one == two
-    assert metrics.intervals(tallies, seed=1) != one
-    scores = metrics.scores(sum(list(tallies.values())[1:], start=tallies["0"]))
-    for name, interval in one.items():
-        assert interval is not None
-        assert interval[0] < scores[name] < interval[1]
-
-
-def test_more_subjects_make_shorter_intervals() -> None:
-    widths = []
-    for count in (10, 160):
-        interval = metrics.intervals(subjects(np.random.default_rng(2), count))["accuracy"]
-        assert interval is not None
-        widths.append(interval[1] - interval[0])
-    assert widths[1] < widths[0] / 2
-
-
-def test_fewer_than_two_subjects_with_labels_have_no_interval() -> None:
-    tallies = subjects(np.random.default_rng(1), 1)
-    tallies["none"] = metrics.tally(np.zeros((3, 2)), np.full(3, IGNORE))
-    assert metrics.intervals(tallies) == {"accuracy": None, "macro_f1": None}
-    assert metrics.intervals({}) == {"accuracy": None, "macro_f1": None}
+def test_rates_are_read_off_many_confusions_at_once() -> None:
+    confusions = np.random.default_rng(0).integers(0, 9, (5, 8, 8))
+    together = metrics.rates(confusions, AGES.middles)
+    for number, one in enumerate(confusions):
+        for name, value in metrics.rates(one, AGES.middles).items():
+            assert together[name][number] == pytest.approx(value)
 
 
 def test_agreement_is_the_share_of_rows_where_both_name_one_class() -> None:
@@ -296,33 +264,6 @@ def test_without_any_truth_there_are_no_errors(rows: int) -> None:
 def test_a_constant_truth_has_no_correlation() -> None:
     logits, _ = beats(0, 9)
     assert np.isnan(metrics.value_scores(metrics.errors(HEART, logits, np.full(9, 70.0)))["r"])
-
-
-def people(draw: np.random.Generator, count: int, windows: int = 30) -> dict[str, metrics.Errors]:
-    """Subjects whose own mean absolute errors are spread about 5."""
-    found = {}
-    for number in range(count):
-        error = draw.gamma(9, 5 / 9) * draw.exponential(1, windows) * draw.choice([-1, 1], windows)
-        found[str(number)] = metrics.errors(SPEED, 100 + error[:, None], np.full(windows, 100.0))
-    return found
-
-
-@pytest.mark.parametrize("count", [4, 20])
-def test_intervals_of_an_mae_hold_the_truth_about_as_often_as_they_say(count: int) -> None:
-    draw, held = np.random.default_rng(0), 0
-    for _ in range(200):
-        interval = metrics.value_intervals(people(draw, count), draws=100)["mae"]
-        assert interval is not None
-        held += interval[0] <= 5 <= interval[1]
-    assert 0.9 <= held / 200 <= 0.99
-
-
-def test_an_interval_of_an_mae_is_scipys_t_interval_over_subjects_with_as_many_windows() -> None:
-    tallies = people(np.random.default_rng(3), 9)
-    each = [metrics.value_scores(one)["mae"] for one in tallies.values()]
-    found = metrics.value_intervals(tallies, draws=100_000)
-    assert found["mae"] == pytest.approx(stats.t.interval(0.95, 8, np.mean(each), stats.sem(each)), rel=0.01)
-    assert metrics.value_intervals(people(np.random.default_rng(3), 1)) == {"mae": None, "rmse": None}
 
 
 def test_models_agree_on_values_that_are_close() -> None:

@@ -1,5 +1,6 @@
 """Objectives: closed under + and weight *, named, printable, and only as wide as what they read."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.batch import Batch, Outputs
-from limbeck.objective import Objective, Scene, Term
+from limbeck.objective import Balancing, Objective, Scene, Term
 from limbeck.schedule import Cosine, Linear
 
 SCENE = Scene(Batch({}, {}, torch.arange(1)), {}, {}, 0.25)
@@ -113,3 +114,36 @@ def test_a_scene_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         SCENE.progress = 1.0  # type: ignore[misc]
     assert Outputs({}).features == {}
+
+
+class Halved(Balancing):
+    """Half of the sum."""
+
+    def weights(self) -> Tensor:
+        return torch.full((len(self.names),), 0.5)
+
+    def forward(self, losses: Sequence[Tensor], scene: Scene) -> Tensor:
+        return 0.5 * sum(losses[1:], start=losses[0])
+
+
+def test_what_is_balanced_becomes_one_loss_beside_the_rest() -> None:
+    halves = Halved("halved", ["one", "two"])
+    a, b, c, d = (Value(n, v) for n, v in zip("abcd", (2.0, 3.0, 5.0, 7.0), strict=True))
+    objective = halves["one"] * (a + Linear(end=2) * b) + 10 * (halves["two"] * c) + d
+    total, values = objective(SCENE)
+    assert total.item() == 0.5 * (2 + 1.25 * 3 + 10 * 5) + 7
+    assert {k: v.item() for k, v in values.items()} == {
+        "a": 2, "b": 3, "c": 5, "d": 7, "weight(one)": 0.5, "weight(two)": 0.5
+    }  # fmt: skip
+    assert objective.names == list(values)
+    assert list(objective.weights) == objective.balancings == [halves]
+    assert str(objective) == "halved(one) a + halved(one) linear[start=1.0 end=2.0] b + 10 halved(two) c + d"
+    assert set(objective.parameters()) == {t.value for t in (a, b, c, d)}
+
+
+def test_a_term_is_balanced_once_and_no_two_balance_one_name() -> None:
+    one, two = Halved("one", ["a"]), Halved("two", ["a"])
+    with pytest.raises(ValueError, match=r"balanced once, not by two\(a\) and one\(a\)"):
+        two["a"] * (one["a"] * Value("a", 1.0))
+    with pytest.raises(ValueError, match=r"two terms are named 'weight\(a\)'"):
+        one["a"] * Value("a", 1.0) + two["a"] * Value("b", 1.0)

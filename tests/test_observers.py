@@ -14,7 +14,9 @@ from limbeck.fit import fit
 from limbeck.observers import Bar, Observer, TensorBoard, Together
 from limbeck.teachers import fingerprint
 from limbeck.workers import Told
-from tests.toy_runs import toy_run
+from tests.toy_runs import PLAN, toy_run
+
+CYCLES = PLAN.changed(schedule={"kind": "adaptive-clr", "half": 1, "steps": 20})
 
 
 class Notes(Observer):
@@ -85,6 +87,13 @@ def test_the_bar_shows_folder_steps_loss_and_scores(tmp_path: Path) -> None:
         assert part in shown
 
 
+def test_the_bar_tells_of_a_range_test_and_takes_the_rows_of_cycles(tmp_path: Path) -> None:
+    out = io.StringIO()
+    fit(toy_run(CYCLES), tmp_path, [Bar(Console(file=out, width=160))])
+    assert "range test" in out.getvalue()
+    assert "24/24" in out.getvalue()
+
+
 def test_a_bar_that_never_began_may_end() -> None:
     bar = Bar(Console(file=io.StringIO()))
     bar.stepped(1)
@@ -108,13 +117,16 @@ def test_tensorboard_gets_every_row(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     notes = Notes()
-    fit(toy_run(), tmp_path, [TensorBoard(), notes])
+    fit(toy_run(CYCLES), tmp_path, [TensorBoard(), notes])
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     losses = [r["loss"] for r in notes.rows if r["event"] == "train"]
     assert [e.value for e in events.Scalars("train/loss")] == pytest.approx(losses)
     assert [e.step for e in events.Scalars("valid/ema/side accuracy")] == [6, 12, 18, 24]
     assert "train/soft(activity, ema)" in events.Tags()["scalars"]
+    highs = [r["high"] for r in notes.rows if r["event"] == "cycle"]
+    assert [e.value for e in events.Scalars("cycle/high")] == pytest.approx(highs)
+    assert [e.step for e in events.Scalars("cycle/loss")] == [8, 16, 24]
 
 
 def test_without_tensorboard_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

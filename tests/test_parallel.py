@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from limbeck import journal
+from limbeck import checkpoint, journal
 from limbeck.fit import fit
 from tests import children
 
@@ -38,12 +38,31 @@ def test_a_whole_run_together_has_the_losses_of_one_alone(tmp_path: Path) -> Non
     one, two = children.together(tmp_path, children.whole_fit)
     assert one == two, "both give back the kept student, in evaluation mode"
     fit(children.smooth_run(rows=49), tmp_path / "alone")
-    rows, alone = (journal.rows(tmp_path / name / "metrics.jsonl") for name in ("run", "alone"))
+    alike(tmp_path / "run", tmp_path / "alone")
+
+
+def test_balanced_runs_with_rates_that_tune_themselves_are_together_as_they_are_alone(tmp_path: Path) -> None:
+    children.together(tmp_path, children.balanced_fits)
+    for balance in children.BALANCES:
+        ours, alone = tmp_path / balance.kind, tmp_path / "alone" / balance.kind
+        fit(children.balanced_run(balance), alone)
+        alike(ours, alone)
+        one, two = (checkpoint.read_json(at / "range.json") for at in (ours, alone))
+        assert one["lrs"] == two["lrs"]
+        assert one["losses"] == pytest.approx(two["losses"], rel=1e-4)
+        assert sum(r["event"] == "cycle" for r in journal.rows(ours / "metrics.jsonl")) == 4
+
+
+def alike(one: Path, two: Path) -> None:
+    """Two runs have the same losses at the same steps."""
+    rows, alone = (journal.rows(at / "metrics.jsonl") for at in (one, two))
     assert [(r["event"], r["step"]) for r in rows] == [(r["event"], r["step"]) for r in alone]
     for ours, theirs in zip(rows, alone, strict=True):
         if ours["event"] == "train":
             assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
             assert ours["terms"] == pytest.approx(theirs["terms"], rel=1e-4, abs=1e-6)
+        if ours["event"] == "cycle":
+            assert [ours["loss"], ours["high"]] == pytest.approx([theirs["loss"], theirs["high"]], rel=1e-4)
 
 
 def test_one_that_is_asked_to_stop_stops_all_and_all_go_on_to_the_same_end(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ RIGHT = {
 
 def classes(accuracies: Mapping[str, float]) -> dict[str, Any]:
     """Scores of a task of two classes; the macro-F1 is unlike the accuracy."""
-    each = {s: {"n": WINDOWS[s], "accuracy": a, "macro_f1": a / 2} for s, a in accuracies.items()}
-    n, right = sum(WINDOWS[s] for s in each), sum(round(WINDOWS[s] * a) for s, a in accuracies.items())
+    each = {s: {"n": WINDOWS.get(s, 10), "accuracy": a, "macro_f1": a / 2} for s, a in accuracies.items()}
+    n, right = sum(one["n"] for one in each.values()), sum(round(each[s]["n"] * a) for s, a in accuracies.items())
     return {
         "n": n, "accuracy": right / n, "macro_f1": right / n / 2, "labels": ["x", "y"],
         "confusion": [[right, n - right], [0, 0]], "subjects": each,
@@ -185,6 +185,15 @@ def test_what_was_not_tested_on_subjects_has_no_table_and_no_file(tmp_path: Path
     tasks = {"activity": classes({"s1": 0.5}) | {"subjects": {}}}
     assert conclude(study(tmp_path, {"one": ({"seed": "0", "variant": "a"}, tasks)})) == []
     assert not (tmp_path / "subjects.csv").exists()
+
+
+@pytest.mark.parametrize(("count", "file", "lines"), [(60, True, True), (61, True, False), (501, False, False)])
+def test_too_many_subjects_are_in_no_table_and_very_many_in_no_file(
+    tmp_path: Path, count: int, file: bool, lines: bool
+) -> None:
+    tasks = {"activity": classes({f"photo {i}": 0.5 for i in range(count)})}
+    assert bool(conclude(study(tmp_path, {"one": ({"seed": "0", "variant": "a"}, tasks)}))) is lines
+    assert (tmp_path / "subjects.csv").exists() is file
 
 
 def test_subjects_are_on_the_page_and_not_in_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

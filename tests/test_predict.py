@@ -21,7 +21,8 @@ from limbeck.data.ppg import HEART_RATE, PPGData
 from limbeck.data.recordings import Findings, Reading, Recording
 from limbeck.errors import UserError
 from limbeck.models import PPGResNet
-from limbeck.predict import doubts, predict, predict_file, unit_warning, write
+from limbeck.predict import doubts, predict, predict_file, unit_warning
+from limbeck.rows import write
 from limbeck.tasks import Task
 from limbeck.timeline import Segment
 from limbeck.values import decoded
@@ -208,7 +209,7 @@ def test_a_file_is_answered_for_by_a_model_on_disk_and_its_oddities_are_said(
         def __call__(self, windows: Array) -> dict[str, Array]:
             return model(windows)
 
-    monkeypatch.setattr(deployed, "opened", lambda path: Known())
+    monkeypatch.setattr(deployed, "opened", lambda path, domain: Known())
     at = np.concatenate([np.arange(50), np.arange(90, 150)]) / 10
     (tmp_path / "me.csv").write_text("time,x,y,z\n" + "".join(f"{t:.1f},0,0,9.8\n" for t in at))
     said = Console(file=io.StringIO(), width=500)
@@ -303,7 +304,7 @@ def test_the_only_column_of_numbers_is_the_one_channel(tmp_path: Path, monkeypat
         def __call__(self, windows: Array) -> dict[str, Array]:
             return echo(windows)
 
-    monkeypatch.setattr(deployed, "opened", lambda path: Known())
+    monkeypatch.setattr(deployed, "opened", lambda path, domain: Known())
     told = {}
     for name, heads, timed, rate in (
         ("named", "time,ppg", True, None), ("other", "time,green", True, None), ("bare", "ppg value", False, 64.0)
@@ -362,7 +363,7 @@ def test_a_run_folder_and_its_export_read_a_raw_pulse_wave_alike(tmp_path: Path,
     # Older folders call the modality otherwise.
     checkpoint.write_json(run / "data.json", {**table.card, "modality": called, "digest": "0"})
     checkpoint.write_json(run / "recipe.json", {"kind": "ppg-heart-rate"})
-    edge.export_run(run, windows)
+    edge.export_run(run, table)
     wave, quiet = write_pulse(tmp_path / "me.csv", "time,ppg"), Console(file=io.StringIO())
     out = tmp_path / "me.json"
     ours = predict_file(run, wave, None, 50, out, None, quiet)
@@ -379,4 +380,6 @@ def test_a_run_folder_and_its_export_read_a_raw_pulse_wave_alike(tmp_path: Path,
 def test_windows_that_are_a_read_only_view_are_copied_before_torch_warns_of_them() -> None:
     views = np.lib.stride_tricks.sliding_window_view(np.zeros((400, 1), np.float32), 200, axis=0)[::200]
     assert not views.flags.writeable
-    assert deployed._checked(views, {"channels": ["ppg"], "window": 200, "rate": 25.0}).flags.writeable
+    assert deployed._checked(
+        views, {"channels": ["ppg"], "window": 200, "rate": 25.0, "modality": "sensor"}
+    ).flags.writeable

@@ -19,6 +19,7 @@ from limbeck.compare import LEAK
 from limbeck.config import Spec, arguments, dump, override
 from limbeck.errors import UserError
 from limbeck.report import command, duration, print_table, report, size, summary
+from tests.fake_faces import face_family, write_face_run
 from tests.fake_hearts import heart_family, write_heart_run
 from tests.fake_runs import LABELS, LEAKY_SPLIT, family, write_run
 
@@ -416,3 +417,78 @@ def test_a_browser_shows_heart_rates_on_phone_and_desk_by_day_and_night(
     tmp_path: Path, heart_page: str, scheme: str, dark: bool
 ) -> None:
     test_a_browser_shows_it_without_complaint_on_phone_and_desk_by_day_and_night(tmp_path, heart_page, scheme, dark)
+
+
+@pytest.fixture(scope="module")
+def face_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of three methods with two seeds each, on faces of two sets."""
+    at = tmp_path_factory.mktemp("faces")
+    return report(face_family(at / "runs", seeds=(0, 1), images=300, every=True), at / "report.html").read_text()
+
+
+def test_images_of_as_many_people_are_called_images_and_nobody_is_listed(face_page: str) -> None:
+    outline = Outline(face_page)
+    ids = {a["id"] for _, a in outline.tags if "id" in a}
+    assert "subjects1" not in ids
+    assert {"labels1", "scores1", "data1"} <= ids
+    text = re.sub(r"<[^>]+>", " ", face_page)
+    assert "600 images" in text
+    assert "95 % interval over images and seeds" in text
+    assert "window" not in text
+    assert "000017.jpg" not in text
+    assert "Images by age" in text
+    assert "48 × 48 pixels" in text
+
+
+def test_ordered_classes_have_their_one_off_accuracy_and_error(face_page: str) -> None:
+    text = " ".join(re.sub(r"<[^>]+>", " ", face_page).split())
+    assert "accuracy % one-off % MAE years macro-F1 %" in text
+
+
+def test_faces_are_told_by_data_set_with_what_each_labels(face_page: str) -> None:
+    text = " ".join(re.sub(r"<[^>]+>", " ", face_page).split())
+    assert "Accuracy on the images of the test of each data set that labels a task, mean over seeds" in text
+    assert "What each data set labels data set age gender expression utkface 1,484 16 missing 1,484" in text
+    assert "hidden from training" in text
+    assert "utkface: copies of another image, left out: 74" in text
+
+
+def test_a_page_of_faces_is_sound(face_page: str) -> None:
+    test_tags_are_closed_and_every_drawing_is_well_formed(face_page)
+    test_the_page_loads_nothing(face_page)
+    test_links_lead_to_places_of_the_page_and_ids_are_unique(face_page)
+    test_tables_and_figures_can_be_read_aloud(face_page)
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [("1", False), ("0", True)])
+def test_a_browser_shows_faces_on_phone_and_desk_by_day_and_night(
+    tmp_path: Path, face_page: str, scheme: str, dark: bool
+) -> None:
+    test_a_browser_shows_it_without_complaint_on_phone_and_desk_by_day_and_night(tmp_path, face_page, scheme, dark)
+
+
+def test_the_terminal_table_of_ordered_classes_has_three_columns(tmp_path: Path) -> None:
+    out = io.StringIO()
+    print_table([write_face_run(tmp_path / "a", images=300)], Console(file=out, width=120))
+    assert "one-off %" in out.getvalue()
+    assert "MAE years" in out.getvalue()
+
+
+def test_many_tasks_have_one_column_each_where_there_is_no_room(tmp_path: Path) -> None:
+    at = write_face_run(tmp_path / "a", images=300)
+    out = io.StringIO()
+    print_table([at], Console(file=out, width=80))
+    said = out.getvalue()
+    assert "MAE" not in said
+    for task in ("age", "gender", "expression"):
+        row = summary([at])[0]["scores"][task]["accuracy"]
+        assert f"{100 * row['low']:.1f}–{100 * row['high']:.1f}" in said
+
+
+def test_a_few_hundred_subjects_are_drawn_and_more_are_not(tmp_path: Path) -> None:
+    for count, drawn in ((150, True), (250, False)):
+        run = write_run(tmp_path / str(count), subjects=[str(i) for i in range(count)], labels=LABELS)
+        page = report([run], tmp_path / f"{count}.html").read_text()
+        assert ('id="subjects1"' in page) is drawn
+        assert f"<td>{count * 216:,}</td>" in page
+        assert f">{count}</td>" in page, "counted and not listed"

@@ -10,9 +10,10 @@ import pytest
 
 from limbeck import fit as fit_module
 from limbeck import journal
+from limbeck.balance import Balance, GradNorm
 from limbeck.fit import fit
 from limbeck.observers import Observer
-from tests.children import server, train, train_to_change
+from tests.children import BALANCES, server, train, train_to_change
 from tests.toy_runs import PLAN, toy_run
 
 FILES = ("best/student.safetensors", "best/ema.safetensors", "best/model.json", "metrics.jsonl", "finished.json")
@@ -20,12 +21,16 @@ LONG: dict[str, Any] = {"steps": 60, "evaluations": 3}  # a row of means every f
 SHORT: dict[str, Any] = {"steps": 5, "evaluations": 2}
 
 
+CYCLES: dict[str, Any] = {"schedule": {"kind": "adaptive-clr", "half": 0.5, "lowest": 1e-4, "steps": 20}}
+
+
 def ends(at: Path) -> dict[str, bytes]:
-    return {name: (at / name).read_bytes() for name in FILES}
+    found = {name: (at / name).read_bytes() for name in FILES}
+    return found | {path.name: path.read_bytes() for path in at.glob("range.json")}
 
 
-def unbroken(at: Path, plan: dict[str, Any]) -> dict[str, bytes]:
-    fit(toy_run(PLAN.changed(**plan)), at)
+def unbroken(at: Path, plan: dict[str, Any], balance: Balance | None = None) -> dict[str, bytes]:
+    fit(toy_run(PLAN.changed(**plan), balance=balance), at)
     return ends(at)
 
 
@@ -33,25 +38,33 @@ def left_over(at: Path) -> list[str]:
     return [p.name for p in at.rglob("*") if p.name.endswith(".tmp")]
 
 
-def test_killed_at_random_times_again_and_again(tmp_path: Path) -> None:
-    whole = unbroken(tmp_path / "whole", LONG)
+@pytest.mark.parametrize(
+    ("plan", "balance", "often"),
+    [(LONG, None, 12), (LONG | CYCLES, GradNorm(), 5)],
+    ids=["plain", "balanced, of rates that tune themselves"],
+)
+def test_killed_at_random_times_again_and_again(
+    tmp_path: Path, plan: dict[str, Any], balance: Balance | None, often: int
+) -> None:
+    whole = unbroken(tmp_path / "whole", plan, balance)
     draw, kills, runs, steps = random.Random(0), 0, 0, set()
     deadline = time.monotonic() + 60
-    while kills < 12 and time.monotonic() < deadline:
-        at, save_every = tmp_path / str(runs), (0.0, 60.0)[runs % 2]
+    while kills < often and time.monotonic() < deadline:
+        at, save_every, patience = tmp_path / str(runs), (0.0, 60.0)[runs % 2], 1.0
         while not (at / "finished.json").exists():
-            child = server().Process(target=train, args=(at, LONG, save_every))
+            child = server().Process(target=train, args=(at, plan, save_every, balance))
             child.start()
-            child.join(draw.uniform(0.05, 0.6))
+            child.join(draw.uniform(0.05, 0.6) * patience)
+            patience *= 1.1  # or a busy machine would never come to the next checkpoint
             if child.exitcode is None:
                 child.kill()
                 kills += 1
             child.join()
             steps.add(max((r["step"] for r in journal.rows(at / "metrics.jsonl")), default=0))
-        fit(toy_run(PLAN.changed(**LONG)), at)
+        fit(toy_run(PLAN.changed(**plan), balance=balance), at)
         assert ends(at) == whole, f"run {runs}"
         runs += 1
-    assert kills >= 10
+    assert kills >= often - 2
     assert len(steps) >= 4, "the kills fell at the same place"
 
 
@@ -184,3 +197,21 @@ def test_a_run_cut_at_each_of_its_steps_in_turn_ends_the_same(tmp_path: Path, mo
     fit(toy_run(plan), tmp_path / "cut")
     assert ends(tmp_path / "cut") == whole
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("balance", BALANCES, ids=lambda balance: balance.kind)
+def test_what_balances_tasks_and_tunes_rates_goes_on_where_it_was_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, balance: Balance
+) -> None:
+    plan = CYCLES | {"evaluations": 1}
+    whole = unbroken(tmp_path / "whole", plan, balance)
+    monkeypatch.setattr(fit_module, "SAVE_EVERY", 0.0)
+    for step in range(2, 25, 3):
+        with pytest.raises(Cut):
+            fit(toy_run(PLAN.changed(**plan), balance=balance), tmp_path / "cut", [Cuts(step)])
+    fit(toy_run(PLAN.changed(**plan), balance=balance), tmp_path / "cut")
+    assert ends(tmp_path / "cut") == whole
+    rows = journal.rows(tmp_path / "cut" / "metrics.jsonl")
+    assert len([r for r in rows if r["event"] == "cycle"]) == 6
+    weights = {r["terms"]["weight(side)"] for r in rows if r["event"] == "train"}
+    assert len(weights) > 2, "the weights did not move"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from limbeck.config import dump, parse
 from limbeck.errors import UserError
-from limbeck.schedule import Constant, Cosine, Linear, Schedule, Stairs, Steps
+from limbeck.schedule import Constant, Cosine, Linear, Ramp, Schedule, Stairs, Steps
 
 
 def test_cosine_is_that_of_pytorch() -> None:
@@ -40,9 +40,22 @@ def test_a_line_goes_from_start_to_end() -> None:
     assert Constant()(0.3) == 1.0
 
 
+def test_a_ramp_rises_over_its_share_and_is_1_throughout_without_one() -> None:
+    assert [Ramp(over=0.5)(p) for p in (0.0, 0.125, 0.5, 0.75, 1.0)] == [0, 0.25, 1, 1, 1]
+    assert [Ramp(over=0)(p) for p in (0.0, 0.5, 1.0)] == [1, 1, 1]
+    with pytest.raises(UserError, match="over"):
+        parse(Ramp, {"over": -0.1})
+
+
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_every_schedule_is_finite_at_every_progress_and_survives_json(p: float, warmup: float, floor: float) -> None:
-    for schedule in (Constant(), Cosine(warmup=warmup, floor=floor), Linear(end=floor), Steps(at=(warmup,))):
+    for schedule in (
+        Constant(),
+        Cosine(warmup=warmup, floor=floor),
+        Linear(end=floor),
+        Steps(at=(warmup,)),
+        Ramp(over=floor),
+    ):
         assert isinstance(schedule, get_args(Schedule))
         assert math.isfinite(schedule(p))
         assert -1e-9 <= schedule(p) <= 1 + 1e-9

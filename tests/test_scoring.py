@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -13,6 +14,7 @@ from limbeck.data.source import Table
 from limbeck.errors import UserError
 from limbeck.models import ResNet1D
 from limbeck.tasks import IGNORE, Task
+from limbeck.words import samples
 from tests.conftest import TASKS, table
 from tests.fake_hearts import HEART, hearts, logits
 from tests.toy_runs import student
@@ -24,6 +26,8 @@ def found(rows: Table, models: dict[str, dict[str, torch.Tensor]], tasks: tuple[
         "data": "toys",
         "part": "test",
         "windows": len(rows),
+        "samples": samples(rows.card),
+        "subjects": len(set(rows.meta["subject"].tolist())),
         "flatters": "",
         "models": {name: evaluate.assess(answer, rows, tasks) for name, answer in models.items()},
         "agreement": {n: evaluate.agreement(models["student"], a, tasks) for n, a in models.items() if n != "student"},
@@ -71,6 +75,29 @@ def test_classes_are_printed_in_percent_as_ever() -> None:
     assert lines[-1].startswith("student and ema agree: activity ")
 
 
+def test_images_of_as_many_people_are_called_so_and_people_are_counted_not_listed() -> None:
+    rows = table(90, subjects=90)
+    rows.card["modality"] = "image"  # type: ignore[index]
+    ages = Task("activity", 3, TASKS[0].labels, unit="years", middles=(1.0, 5.0, 30.0))
+    scores = found(rows, {"student": evaluate.answers(student(), rows)}, (ages, TASKS[1]))
+    lines, age, side = printed(scores), *scores["models"]["student"].values()
+    assert lines[0] == "toys, test: 90 images"
+    assert lines[1] == "model task accuracy 95 % over images one-off MAE years macro-F1 weighted-F1 ECE n"
+    assert f"{age['one_off']:.1%} {age['mae']:.2f} {age['macro_f1']:.1%}" in lines[2]
+    assert f"{side['interval']['accuracy'][1]:.1%} {side['macro_f1']:.1%}" in lines[3], "no columns of its own"
+    assert lines[4:] == ["90 subjects, too many to be listed"]
+
+
+def test_joined_sets_are_printed_in_a_table_each_row_a_set() -> None:
+    rows = table(60)
+    rows.meta["domain"] = np.array(["photos", "pool"]).repeat(30)  # type: ignore[index]
+    scores = found(rows, {"student": evaluate.answers(student(), rows)}, TASKS)
+    lines, told = printed(scores), scores["models"]["student"]
+    assert "data set activity side" in lines
+    for name in ("photos", "pool"):
+        assert f"{name} " + " ".join(f"{told[t]['domains'][name]['accuracy']:.1%}" for t in told) in lines
+
+
 def test_both_kinds_are_printed_in_a_table_each() -> None:
     rows, speed = table(60), Task("speed", unit="m/s")
     rows.targets["speed"] = torch.arange(60.0)  # type: ignore[index]
@@ -106,10 +133,10 @@ def test_a_model_that_scales_each_window_takes_any_unit(tmp_path: Any) -> None:
         model = ResNet1D(blocks=1, width=4, normalise=how).build(TASKS, (3, 40))  # type: ignore[arg-type]
         assert scoring._unitless(model) is fits
         if fits:
-            scoring._fits(tmp_path, other, True)
+            scoring.fits(tmp_path, other, model)
         else:
-            with pytest.raises(UserError, match="windows of unit g, the recordings give unit mV"):
-                scoring._fits(tmp_path, other, False)
+            with pytest.raises(UserError, match="windows of unit g, these have unit mV"):
+                scoring.fits(tmp_path, other, model)
 
 
 def test_windows_filtered_otherwise_are_refused_with_what_to_set(tmp_path: Any) -> None:
@@ -117,19 +144,20 @@ def test_windows_filtered_otherwise_are_refused_with_what_to_set(tmp_path: Any) 
         return {"channels": ["ppg"], "filter": {"band": [low, 4.0], "order": 4, "how": how}}
 
     write_json(tmp_path / "data.json", card(0.5, "zero-phase"))
+    scaled = ResNet1D(blocks=1, width=4, normalise="window").build(TASKS, (3, 40))
     for theirs, said in (
         (
             card(0.4, "zero-phase"),
-            r"filter 0\.5 to 4 Hz, zero-phase, the recordings give filter 0\.4 to 4 Hz, zero-phase",
+            r"filter 0\.5 to 4 Hz, zero-phase, these have filter 0\.4 to 4 Hz, zero-phase",
         ),
-        (card(0.5, "one-pass"), r"give filter 0\.5 to 4 Hz, one-pass; set --data\.band and --data\.filtering alike"),
-        ({"channels": ["ppg"], "filter": None}, "the recordings give filter none"),
+        (card(0.5, "one-pass"), r"have filter 0\.5 to 4 Hz, one-pass; set --data\.band and --data\.filtering alike"),
+        ({"channels": ["ppg"], "filter": None}, "these have filter none"),
         (
             card(0.5, "zero-phase") | {"channels": ["ppg", "acc_x"]},
-            "channels ppg, the recordings give channels ppg, acc_x",
+            "channels ppg, these have channels ppg, acc_x",
         ),
     ):
         with pytest.raises(UserError, match=said):
-            scoring._fits(tmp_path, Table(TASKS, table(9).inputs, table(9).targets, table(9).meta, theirs), True)
+            scoring.fits(tmp_path, Table(TASKS, table(9).inputs, table(9).targets, table(9).meta, theirs), scaled)
     same = Table(TASKS, table(9).inputs, table(9).targets, table(9).meta, card(0.5, "zero-phase"))
-    scoring._fits(tmp_path, same, True)
+    scoring.fits(tmp_path, same, scaled)

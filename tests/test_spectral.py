@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.data.source import Dense, Table, concat
+from limbeck.data.concat import concat
+from limbeck.data.source import Dense, Table
 from limbeck.data.split import Split
 from limbeck.spectral import PAUSE, peaks, spectra, track
 from limbeck.tasks import Task

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from limbeck import statistics
 from limbeck.statistics import Counts, Difference, average, over_seeds, paired
 
 
@@ -199,6 +200,48 @@ def test_seeds_that_all_do_the_same_leave_scipys_t_interval_over_subjects() -> N
 def test_intervals_do_not_change_from_call_to_call() -> None:
     one, two, _ = drawn(3, 5)
     assert paired(one, two) == paired(one, two)
+
+
+def right(draw: np.random.Generator, seeds: int, photos: int, skill: float) -> Counts:
+    """Whether each of many photos, one a person, is answered rightly by each seed."""
+    hard = draw.normal(0, 0.2, photos)
+    return made((draw.random((seeds, photos)) < np.clip(skill + hard, 0, 1)).astype(float), 1)
+
+
+def test_an_accuracy_over_thousands_of_single_photos_is_that_of_independent_draws() -> None:
+    counts = right(np.random.default_rng(0), 1, 2400, 0.7)
+    values = [mean for _, mean in counts[0].values()]
+    found = average(counts)
+    assert found.over == "samples"
+    expected = stats.t.interval(0.95, 2399, np.mean(values), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.0005)
+
+
+def test_a_difference_over_thousands_of_single_photos_is_scipys_paired_t_test() -> None:
+    draw = np.random.default_rng(1)
+    one, two = right(draw, 1, 2400, 0.7), right(draw, 1, 2400, 0.68)
+    ours, theirs = ([mean for _, mean in counts[0].values()] for counts in (one, two))
+    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    found = paired(one, two)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.0008)
+
+
+@pytest.mark.parametrize("windows", [1, 7])
+def test_many_subjects_have_the_interval_that_each_by_itself_gives(
+    monkeypatch: pytest.MonkeyPatch, windows: int
+) -> None:
+    draw = np.random.default_rng(2)
+    one, two = (right(draw, 3, statistics.MANY + 50, skill) for skill in (0.7, 0.66))
+    one, two = ({s: {k: (windows, v) for k, (_, v) in each.items()} for s, each in c.items()} for c in (one, two))
+    together = paired(one, two)
+    monkeypatch.setattr(statistics, "MANY", 10**6)
+    apart = paired(one, two)
+    assert together is not None
+    assert apart is not None
+    assert together.over == apart.over == ("samples and seeds" if windows == 1 else "subjects and seeds")
+    assert together.mean == pytest.approx(apart.mean)
+    assert together.high - together.low == pytest.approx(apart.high - apart.low, rel=0.03)
 
 
 def test_where_lower_is_better_a_lower_mean_is_the_better_one() -> None:

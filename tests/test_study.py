@@ -128,6 +128,8 @@ GIVEN: dict[str, tuple[dict[str, Any], ...]] = {
     "smooth-distill-ablation": MOVEMENT,
     "topology": SHAPES,
     "topology-loso": SHAPES,
+    "face-transfer": ({"data.sets": "utkface:x,fer2013:y"}, {"data.sets": "images:x,adience:y,morph:z"}),
+    "wearable-transfer": ({"data.sets.0.data.root": "x", "data.sets.1.data.root": "y"},),
     "ppg-scaling": ({"data": "pulse"}, {"data": "ieee-spc", "data.root": "x"}, {"data": "wildppg", "data.root": "x"}),
     "ppg-transfer": ({"sets": "pulse,ieee-spc:x"}, {"sets": "wildppg:x,ppg-dalia:y,galaxyppg:z", "plan.epochs": "4"}),
 }

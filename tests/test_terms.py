@@ -1,5 +1,6 @@
 """Terms: each is its loss on the right logits and rows, and its name tells all that changes its value."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -8,12 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck import losses
-from limbeck.batch import Batch, Outputs
+from limbeck.batch import Batch, Mixed, Outputs
 from limbeck.config import dump
 from limbeck.data.source import Dense, Table
+from limbeck.distiller import Distiller
+from limbeck.errors import UserError
+from limbeck.models import BiLSTM, MultiTask
 from limbeck.objective import Objective, Scene
 from limbeck.tasks import IGNORE, Task
-from limbeck.terms import Decoupled, Feature, Hard, Soft, kd, supervised
+from limbeck.terms import Decoupled, Feature, Hard, Soft, generated, kd, supervised
+from tests.conftest import TASKS, table
 
 TASK, REAL = Task("a", 4), Task("speed")
 TARGET = torch.tensor([0, IGNORE, 3, 1, IGNORE])
@@ -156,3 +161,135 @@ def test_a_term_has_the_same_value_and_gradient_whether_or_not_its_batch_says_th
     for one, two in zip(*results, strict=True):
         assert torch.equal(one, two)
         assert one.any()
+
+
+SURE = torch.tensor([[0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4]]).double()
+BOTH = sum((supervised(t) + generated(t) for t in TASKS[1:]), start=supervised(TASKS[0]) + generated(TASKS[0]))
+
+
+def test_generated_labels_are_learnt_over_the_cells_that_have_one() -> None:
+    at = scene()
+    seen = Scene(replace(at.batch, generated={"a": SURE}), at.outputs, {}, 0.0)
+    logits = at.outputs["student"].logits["a"]
+    soft = -(SURE[4] * F.log_softmax(logits[4], dim=0)).sum()
+    wanted = (F.cross_entropy(logits[1:2], torch.tensor([2])) + soft) / 2
+    assert value(generated(TASK), seen) == pytest.approx(wanted.item())
+    total, values = (supervised(TASK) + 0.5 * generated(TASK))(seen)
+    assert list(values) == ["a", "generated(a)"]
+    assert total.item() == pytest.approx(value(supervised(TASK), at) + 0.5 * wanted.item())
+
+
+def test_without_a_generated_label_in_the_batch_the_term_is_0_with_a_gradient_of_0() -> None:
+    at = scene()
+    total, _ = generated(TASK)(Scene(replace(at.batch, generated={"a": 0 * SURE}), at.outputs, {}, 0.0))
+    total.backward()
+    assert total.item() == 0.0
+    gradient = at.outputs["student"].logits["a"].grad
+    assert gradient is not None
+    assert not gradient.any()
+
+
+def test_samples_that_were_mixed_have_no_generated_label() -> None:
+    at = scene()
+    mixed = replace(at.batch, generated={"a": SURE}, mixed=Mixed(torch.full((5,), 0.5), at.batch.targets))
+    with pytest.raises(UserError, match="samples that were mixed are of two"):
+        generated(TASK)(Scene(mixed, at.outputs, {}, 0.0))
+
+
+def half_labelled(seed: int = 0) -> Batch:
+    """Twelve windows, each with a person's label, a model's, or none; two have nothing at all."""
+    batch = table(12, seed=seed).rows(torch.arange(12))
+    given = torch.eye(3)[torch.arange(12) % 3].double(), torch.eye(2)[torch.arange(12) % 2].double()
+    lost = torch.arange(12) % 3 == 0, torch.arange(12) % 2 == 0
+    for name, missing, shares in zip(("activity", "side"), lost, given, strict=True):
+        batch.targets[name][missing] = IGNORE
+        shares[~missing] = 0
+        shares[:7:6] = 0
+    inputs = {"sensor": batch.inputs["sensor"].double()}
+    return replace(batch, inputs=inputs, whole=frozenset(), generated=dict(zip(batch.targets, given, strict=True)))
+
+
+def network() -> MultiTask:
+    torch.manual_seed(0)
+    return BiLSTM(hidden=4).build(TASKS, (3, 40)).double()
+
+
+def learnt(batch: Batch, objective: Objective = BOTH, model: MultiTask | None = None) -> dict[str, Tensor]:
+    """The losses of a batch by name, and the gradients they leave."""
+    model = model or network()
+    total, values = Distiller(model, {}, objective)(batch, 0.0)
+    total.backward()
+    return dict(values) | {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_same(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> None:
+    for name in one:
+        assert torch.allclose(one[name], two[name], rtol=1e-12, atol=1e-15), name
+
+
+def some(batch: Batch, index: Tensor) -> Batch:
+    """Some samples of a batch."""
+    return replace(
+        batch,
+        inputs={name: x[index] for name, x in batch.inputs.items()},
+        targets={name: target[index] for name, target in batch.targets.items()},
+        ids=batch.ids[index],
+        generated={name: shares[index] for name, shares in batch.generated.items()},
+    )
+
+
+def test_a_task_without_a_label_in_the_batch_leaves_its_head_as_it_is() -> None:
+    """S5-01: the gradient is exactly zero, the loss finite, and the other task learns as ever."""
+    batch = half_labelled()
+    batch.targets["side"].fill_(IGNORE)
+    batch.generated["side"].fill_(0)
+    found = learnt(batch)
+    assert all(value.isfinite().all() for value in found.values())
+    assert found["side"] == found["generated(side)"] == 0
+    heads = {name: grad for name, grad in found.items() if name.startswith("heads.1.")}
+    assert len(heads) == 2
+    assert not any(grad.any() for grad in heads.values())
+    alone = learnt(batch, supervised(TASKS[0]) + generated(TASKS[0]))
+    assert alone["heads.0.weight"].any()
+    assert_same(alone, found)
+
+
+def test_the_loss_of_a_task_is_that_of_a_network_for_it_alone_on_its_labelled_samples() -> None:
+    """S5-02: and so is the gradient of its head; that of the trunk is the sum over the tasks."""
+    batch = half_labelled()
+    trunk: dict[str, Tensor] = {}
+    found = learnt(batch, supervised(TASKS[0]) + supervised(TASKS[1]))
+    for number, task in enumerate(TASKS):
+        alone = BiLSTM(hidden=4).build((task,), (3, 40)).double()
+        state = {n.replace(f"heads.{number}.", "heads.0."): v for n, v in network().state_dict().items()}
+        alone.load_state_dict({n: state[n] for n in alone.state_dict()})
+        labelled = some(batch, task.present(batch.targets[task.name]).nonzero().squeeze(1))
+        assert 0 < len(labelled) < 12
+        answer = alone(labelled).logits[task.name]
+        F.cross_entropy(answer, labelled.targets[task.name]).backward()
+        assert found[task.name].item() == pytest.approx(
+            F.cross_entropy(answer, labelled.targets[task.name]).item(), rel=1e-12
+        )
+        grads = {n: p.grad for n, p in alone.named_parameters() if p.grad is not None}
+        assert_same({"weight": grads["heads.0.weight"]}, {"weight": found[f"heads.{number}.weight"]})
+        trunk = {n: g + trunk.get(n, 0) for n, g in grads.items() if n.startswith("trunk.")}
+    assert_same(trunk, found)
+
+
+def test_more_samples_without_a_label_change_nothing_of_what_the_labelled_ones_teach() -> None:
+    """S5-03: neither losses nor gradients, of people's labels as of generated ones."""
+    batch = half_labelled()
+    nothing = torch.ones(12, dtype=torch.bool)
+    for task in TASKS:
+        nothing &= ~task.present(batch.targets[task.name]) & (batch.generated[task.name].sum(dim=1) == 0)
+    bare = nothing.nonzero().squeeze(1)
+    assert len(bare) == 2
+    more = some(batch, torch.cat([bare, torch.arange(12), bare, bare]))
+    assert_same(learnt(batch), learnt(more))
+    # A cell may lack a label where another of its sample has one.
+    half = replace(some(batch, torch.arange(12)), targets={**batch.targets, "side": torch.full((12,), IGNORE)})
+    rows = torch.arange(12)
+    doubled = some(batch, torch.cat([rows, rows]))
+    doubled.targets["activity"][12:] = IGNORE
+    doubled.generated["activity"][12:] = 0
+    assert_same({"activity": learnt(half)["activity"]}, learnt(doubled))

@@ -6,6 +6,7 @@ import torch
 
 from limbeck import process
 from limbeck.augment import Augment
+from limbeck.balance import Balance
 from limbeck.config import dump
 from limbeck.distiller import Distiller, View
 from limbeck.models import ResNet1D
@@ -34,13 +35,15 @@ def toy_run(
     lam: float = 0.5,
     missing: float = 0.2,
     spec: Any = SPEC,
+    balance: Balance | None = None,
     **changes: Any,
 ) -> Run:
     """Two tasks, each with labels and a mean teacher; `changes` are of the run itself."""
     model = student(plan.seed, spec)
-    one, two = (supervised(t) + lam * kd(t, "ema", Soft()) for t in TASKS)
-    views = [View(0.5 * one + 0.5 * two, augment if augment else None)]
-    distiller = Distiller(model, {"ema": EMA(model, 0.9)}, views)
+    parts = {t.name: supervised(t) + lam * kd(t, "ema", Soft()) for t in TASKS}
+    one, two = parts.values()
+    objective = balance.over(parts, plan.epoch(60)) if balance else 0.5 * one + 0.5 * two
+    distiller = Distiller(model, {"ema": EMA(model, 0.9)}, [View(objective, augment if augment else None)])
     about = {"tasks": [vars(t) for t in TASKS], "spec": dump(spec), "shape": [3, 40]}
     train, valid = table(60, missing=missing, seed=1), table(30, seed=2)
     given: dict[str, Any] = {"train": train, "valid": valid, "about": {"augment": dump(augment)}} | changes

@@ -22,6 +22,8 @@ from limbeck.config import digest
 from limbeck.data.source import Dense, Table, Windows
 from limbeck.tasks import Task
 
+SIGNAL = "signal.npy"
+"""The file of an entry that is read as it is used."""
 SETTLED = 2.0
 """Seconds after its last change from which on a file's time of change is trusted to tell the next one."""
 
@@ -35,16 +37,17 @@ def folder() -> Path:
     return Path(os.environ.get("LIMBECK_CACHE") or platformdirs.user_cache_dir("limbeck"))
 
 
-def table(name: str, maker: type, make: Callable[[], Table]) -> Table:
+def table(name: str, maker: type, make: Callable[[Path | None], Table]) -> Table:
     """The table of that digest as the present code makes it: from its entry, or made and kept.
 
-    `maker` is the class of the spec; a change of its source, or of Limbeck's own data code, makes entries anew. Of
-    several processes that want one table the first makes it, and the others wait. A damaged entry is made anew, and a
-    folder that cannot be written is done without; both warn.
+    `make` is given the folder that becomes the entry, if there can be one: it may have written the column there, as
+    `SIGNAL`, where that is too large for memory. `maker` is the class of the spec; a change of its source, or of
+    Limbeck's own data code, makes entries anew. Of several processes that want one table the first makes it, and the
+    others wait. A damaged entry is made anew, and a folder that cannot be written is done without; both warn.
     """
     code = code_of(maker)
     if code is None:
-        return make()
+        return make(None)
     entry = folder() / "tables" / digest([name, code])
     lock = FileLock(f"{entry}.lock")
     try:
@@ -52,12 +55,12 @@ def table(name: str, maker: type, make: Callable[[], Table]) -> Table:
         lock.acquire()
     except OSError as error:
         warnings.warn(f"the cache cannot be written ({error}); set LIMBECK_CACHE to a folder that can", stacklevel=3)
-        return make()
+        return make(None)
     with lock:
         return _kept(entry, make)
 
 
-def _kept(entry: Path, make: Callable[[], Table]) -> Table:
+def _kept(entry: Path, make: Callable[[Path | None], Table]) -> Table:
     if entry.exists():
         try:
             return _opened(entry)
@@ -66,16 +69,17 @@ def _kept(entry: Path, make: Callable[[], Table]) -> Table:
             shutil.rmtree(entry)
     for left in entry.parent.glob(f"{entry.name}.tmp-*"):
         shutil.rmtree(left)
-    made = make()
-    temporary = entry.with_name(f"{entry.name}.tmp-{os.getpid()}")
+    temporary, made = entry.with_name(f"{entry.name}.tmp-{os.getpid()}"), None
     try:
         temporary.mkdir()
+        made = make(temporary)
         _written(made, temporary)
         temporary.rename(entry)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         warnings.warn(f"the table was not cached: {error}", stacklevel=4)
-        return made
+        return make(None) if made is None else made
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return _opened(entry)
 
 
@@ -91,7 +95,8 @@ def _written(made: Table, to: Path) -> None:
     arrays |= {f"target-{i}": made.targets[t.name].numpy() for i, t in enumerate(made.tasks)}
     arrays |= {f"meta-{key}": values for key, values in made.meta.items()}
     for key, values in arrays.items():
-        np.save(to / f"{key}.npy", values, allow_pickle=False)
+        if not (to / f"{key}.npy").exists():
+            np.save(to / f"{key}.npy", values, allow_pickle=False)
     about = {
         "tasks": [asdict(t) for t in made.tasks],
         "modality": next(iter(made.inputs)),

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,8 +13,9 @@ from pydantic import Field
 from torch import Tensor
 
 from limbeck import signals
-from limbeck.config import Spec, digest, dump
+from limbeck.config import Spec
 from limbeck.data import cache
+from limbeck.data.base import Data
 from limbeck.data.source import Table, Windows
 from limbeck.errors import UserError
 from limbeck.tasks import IGNORE, Task
@@ -109,25 +109,14 @@ class Reading:
     contexts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-class SensorData(Spec, ABC):
+class SensorData(Data, ABC):
     """A set of recordings. A concrete one says which files there are and how they are read; the rest is shared."""
 
-    licence: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
     windows: Windowing = Windowing()
-
-    @abstractmethod
-    def files(self) -> list[Path]:
-        """The files that are read, in a stable order. Raises `UserError` where they or their folder are not there."""
 
     @abstractmethod
     def read(self) -> Reading:
         """The recordings, and what was odd about them."""
-
-    def digest(self) -> str:
-        """Names the contents of the files and this spec, but not where they lie. Raises as `files` does."""
-        plain = {k: v for k, v in dump(self).items() if not isinstance(getattr(self, k, None), Path)}
-        return digest([plain, cache.contents(self.files())])
 
     def load(self) -> Table:
         """The table of windows; from the cache where the same files were read by the same spec before.
@@ -135,7 +124,7 @@ class SensorData(Spec, ABC):
         Raises `UserError` where there are no files, no usable recording or no window.
         """
         name = self.digest()
-        return cache.table(name, type(self), lambda: self.cut(self.read(), name))
+        return cache.table(name, type(self), lambda _: self.cut(self.read(), name))
 
     def cut(self, reading: Reading, name: str = "") -> Table:
         """The table of windows of a reading; `name` becomes its digest. Raises `UserError` where there is no window."""

@@ -1,4 +1,4 @@
-"""Tables: samples in memory with their targets and where they came from; order as a function of (seed, step)."""
+"""Tables: samples with their targets and where they came from."""
 
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck import process
 from limbeck.batch import Batch, Lazy
-from limbeck.config import digest
+from limbeck.data.generated import GENERATED, LABELLED, MISSING, Generated
 from limbeck.tasks import IGNORE, Task
 
 
@@ -155,6 +154,7 @@ class Table:
     - `card`: plain values that describe the whole set (name, rate in Hz, unit, channels, what was dropped and why).
     - `digest`: names the files and the spec this was made of.
     - `ids`: row numbers in the table this is a part of.
+    - `generated`, by task: labels that models gave; never where there is one in `targets`.
     """
 
     tasks: tuple[Task, ...]
@@ -164,6 +164,7 @@ class Table:
     card: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
     ids: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    generated: Mapping[str, Generated] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.ids) and len(self):
@@ -187,7 +188,14 @@ class Table:
             {name: target.index_select(0, index) for name, target in self.targets.items()},
             self.ids.index_select(0, index),
             whole=self.whole,
+            generated={name: each.shares.index_select(0, index) for name, each in self.generated.items()},
         )
+
+    def status(self, task: str) -> np.ndarray[Any, Any]:
+        """What the cell of each sample is: labelled, generated or missing, `(N,)`."""
+        labelled = next(t for t in self.tasks if t.name == task).present(self.targets[task]).cpu().numpy()
+        given = self.generated[task].given.cpu().numpy() if task in self.generated else np.zeros(len(self), bool)
+        return np.where(labelled, LABELLED, np.where(given, GENERATED, MISSING))
 
     @cached_property
     def whole(self) -> frozenset[str]:
@@ -204,6 +212,7 @@ class Table:
             targets={name: target[at] for name, target in self.targets.items()},
             meta={name: values[at.cpu().numpy()] for name, values in self.meta.items()},
             ids=self.ids[at],
+            generated={name: each.take(at) for name, each in self.generated.items()},
         )
 
     def only(self, *modalities: str) -> "Table":
@@ -219,62 +228,10 @@ class Table:
             inputs={name: column.to(device) for name, column in self.inputs.items()},
             targets={name: target.to(device) for name, target in self.targets.items()},
             ids=self.ids.to(device),
+            generated={name: each.to(device) for name, each in self.generated.items()},
         )
 
 
 def missing(task: Task, count: int) -> Tensor:
     """Targets of a task that nobody labelled, `(count,)`."""
     return torch.full((count,), float("nan")) if task.classes is None or task.span else torch.full((count,), IGNORE)
-
-
-def concat(tables: Sequence[Table]) -> Table:
-    """Several tables as one. A task that a table does not have is missing for its samples; `meta["domain"]` says whose
-    a row is.
-
-    Raises `ValueError` where two tables mean different classes by one task, or where a modality is not in all of them.
-    """
-    tasks: dict[str, Task] = {}
-    for task in (t for table in tables for t in table.tasks):
-        if tasks.setdefault(task.name, task) != task:
-            raise ValueError(f"two data sets disagree on the task {task.name!r}: {tasks[task.name]} and {task}")
-    modalities = list(tables[0].inputs)
-    if any(list(t.inputs) != modalities for t in tables):
-        raise ValueError(f"data sets of different modalities: {[list(t.inputs) for t in tables]}")
-    names = [str(t.card.get("name", i)) for i, t in enumerate(tables)]
-    kept = [k for k in tables[0].meta if all(k in t.meta for t in tables)]
-    return Table(
-        tasks=tuple(tasks.values()),
-        inputs={m: Chain([t.inputs[m] for t in tables]) for m in modalities},
-        targets={
-            n: torch.cat([t.targets[n] if n in t.targets else missing(task, len(t)) for t in tables])
-            for n, task in tasks.items()
-        },
-        meta={k: np.concatenate([t.meta[k] for t in tables]) for k in kept}
-        | {"domain": np.repeat(np.array(names), [len(t) for t in tables])},
-        card={"name": " + ".join(names), "parts": [dict(t.card) for t in tables]},
-        digest=digest([[t.digest, t.ids.tolist()] for t in tables]),
-    )
-
-
-class Order:
-    """Which rows make the batch of a step: a fresh permutation each epoch, as a function of (seed, step) alone.
-
-    The last batch of an epoch is smaller where the rows do not divide (`process.batches`); each process takes its share
-    of a batch.
-    """
-
-    def __init__(self, rows: int, batch: int, seed: int) -> None:
-        self.rows, self.batch, self.seed = rows, batch, seed
-        self.per_epoch = process.batches(rows, batch)
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
-
-    def at(self, step: int) -> Tensor:
-        """The rows of a step, `(B,)`."""
-        epoch, number = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = (
-                epoch,
-                torch.randperm(self.rows, generator=process.generator(self.seed, "order", epoch)),
-            )
-        whole = self._order[number * self.batch : (number + 1) * self.batch]
-        return whole if process.world() == 1 else whole[process.rank() :: process.world()]

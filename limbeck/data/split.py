@@ -1,8 +1,9 @@
 """Splits into train, validation and test, by provenance; and the audit that looks for what they share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from limbeck import process
 from limbeck.config import Spec
 from limbeck.data.source import Table, Windows
 from limbeck.errors import UserError, unknown
+from limbeck.words import MANY, samples
 
 Names = np.ndarray[Any, Any]
 
@@ -33,16 +35,15 @@ class Split:
 
 
 def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
-    """Subjects and windows of each part, and what two parts share: subjects, and windows with samples in common."""
+    """Subjects and windows of each part, and what two parts share: subjects, and windows with samples in common.
+
+    Windows are whatever the samples are. Of more than `words.MANY` subjects of a part only their number is told.
+    """
     parts = {"train": train, "valid": valid, "test": test}
-    report: dict[str, Any] = {
-        name: {"windows": len(part), "subjects": sorted(set(map(str, part.meta["subject"])))}
-        for name, part in parts.items()
-    }
+    names = {name: sorted(set(map(str, part.meta["subject"]))) for name, part in parts.items()}
+    report: dict[str, Any] = {name: {"windows": len(part), **_named(names[name])} for name, part in parts.items()}
     pairs = [("train", "valid"), ("train", "test"), ("valid", "test")]
-    report["shared subjects"] = {
-        f"{a} and {b}": sorted(set(report[a]["subjects"]) & set(report[b]["subjects"])) for a, b in pairs
-    }
+    report["shared subjects"] = {f"{a} and {b}": sorted(set(names[a]) & set(names[b])) for a, b in pairs}
     report["overlapping windows"] = {f"{a} and {b}": _overlaps(parts[a], parts[b]) for a, b in pairs}
     report["classes absent from training"] = {
         task.name: [
@@ -55,6 +56,11 @@ def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
         if task.classes and not task.span
     }
     return report
+
+
+def _named(subjects: Sequence[str]) -> dict[str, Any]:
+    """The names of subjects; their number alone where there are many."""
+    return {"subjects": subjects} if len(subjects) <= MANY else {"subjects": [], "subjects in all": len(subjects)}
 
 
 def _overlaps(one: Table, two: Table) -> int:
@@ -92,8 +98,9 @@ def _made(table: Table, train: Names, valid: Names, test: Names) -> Split:
     parts = table.take(train), table.take(valid), table.take(test)
     for name, part in zip(("training", "validation", "test"), parts, strict=True):
         if not len(part):
+            sample = samples(table.card)[:-1]
             raise UserError(
-                f"the split leaves no window for {name}; name other subjects or give that part a larger share"
+                f"the split leaves no {sample} for {name}; name other subjects or give that part a larger share"
             )
     report = audit(*parts)
     leaky = any(report["shared subjects"].values())
@@ -129,7 +136,43 @@ def _drawn(order: list[str], count: int) -> list[str]:
     return [order.pop() for _ in range(min(count, len(order)))]
 
 
-class BySubject(Spec):
+class Splitter(Spec, ABC):
+    """How a table is split. Of a joined table each data set is split by itself, so that each is in every part."""
+
+    @abstractmethod
+    def alone(self, table: Table) -> Split:
+        """The three parts of one data set."""
+
+    def within(self, subjects: set[str]) -> Self:
+        """The same for a set of these subjects."""
+        return self
+
+    def known(self, subjects: set[str]) -> None:
+        """Raises `UserError` for a subject that is named and not there."""
+
+    def split(self, table: Table) -> Split:
+        """The three parts. Raises `UserError` where one would be empty."""
+        self.known(set(table.meta["subject"].tolist()))
+        names = table.meta.get("domain", np.full(len(table), ""))
+        sets = list(dict.fromkeys(names.tolist()))
+        if len(sets) < 2:
+            return self.alone(table)
+        made = []
+        for name in sets:
+            own = replace(table, ids=torch.empty(0, dtype=torch.long)).take(np.flatnonzero(names == name))
+            try:
+                made.append(self.within(set(own.meta["subject"].tolist())).alone(own))
+            except UserError as error:
+                raise UserError(f"{name}: {error}") from None
+        rows = [
+            torch.cat([part.ids for part in parts])
+            for parts in zip(*(each.parts.values() for each in made), strict=True)
+        ]
+        train, valid, test = (table.take(at) for at in rows)
+        return Split(train, valid, test, any(each.leaky for each in made), audit(train, valid, test))
+
+
+class BySubject(Splitter):
     """Whole subjects are held out, drawn by `seed` or named."""
 
     kind: ClassVar[str] = "subject"
@@ -143,13 +186,20 @@ class BySubject(Spec):
     """These instead of a draw."""
     valid_subjects: tuple[str, ...] = ()
 
-    def split(self, table: Table) -> Split:
-        """The three parts."""
-        subjects = _subjects(table)
+    def known(self, subjects: set[str]) -> None:
         for name in (*self.test_subjects, *self.valid_subjects):
             if name not in subjects:
-                raise unknown("subject", name, subjects)
-            if name in self.test_subjects and name in self.valid_subjects:
+                raise unknown("subject", name, sorted(subjects, key=lambda s: (len(s), s)))
+
+    def within(self, subjects: set[str]) -> Self:
+        """With those of the named subjects that are in this set."""
+        own = {f: tuple(n for n in getattr(self, f) if n in subjects) for f in ("test_subjects", "valid_subjects")}
+        return self.changed(**own)
+
+    def alone(self, table: Table) -> Split:
+        subjects = _subjects(table)
+        for name in self.test_subjects:
+            if name in self.valid_subjects:
                 raise UserError(f"subject {name!r} is named for the test and for validation; name it in one of them")
         order = [s for s in _shuffled(subjects, self.seed) if s not in self.test_subjects + self.valid_subjects]
         test = list(self.test_subjects) or _drawn(order, _share(len(subjects), self.test))
@@ -157,7 +207,7 @@ class BySubject(Spec):
         return _by_subject(table, valid, test)
 
 
-class LeaveOneSubjectOut(Spec):
+class LeaveOneSubjectOut(Splitter):
     """One subject is the test; of the others a share validates."""
 
     kind: ClassVar[str] = "loso"
@@ -166,8 +216,7 @@ class LeaveOneSubjectOut(Spec):
     valid: float = Field(0.2, gt=0, lt=1)
     seed: int = 0
 
-    def split(self, table: Table) -> Split:
-        """The three parts."""
+    def alone(self, table: Table) -> Split:
         subjects = _subjects(table)
         if self.fold >= len(subjects):
             raise UserError(f"split.fold: {self.fold} is not below the number of subjects, {len(subjects)}")
@@ -175,7 +224,7 @@ class LeaveOneSubjectOut(Spec):
         return _by_subject(table, rest[: _share(len(rest), self.valid)], [subjects[self.fold]])
 
 
-class KFoldSubjects(Spec):
+class KFoldSubjects(Splitter):
     """Subjects are dealt into folds; one fold is the test, the next validates."""
 
     kind: ClassVar[str] = "kfold"
@@ -184,8 +233,7 @@ class KFoldSubjects(Spec):
     """Which fold is the test."""
     seed: int = 0
 
-    def split(self, table: Table) -> Split:
-        """The three parts."""
+    def alone(self, table: Table) -> Split:
         subjects = _shuffled(_subjects(table), self.seed)
         if self.folds > len(subjects):
             raise UserError(f"split.folds: {self.folds} folds need as many subjects, the data has {len(subjects)}")
@@ -195,7 +243,7 @@ class KFoldSubjects(Spec):
         return _by_subject(table, dealt[(self.fold + 1) % self.folds], dealt[self.fold])
 
 
-class RandomWindow(Spec):
+class RandomWindow(Splitter):
     """LEAKY: windows are dealt at random, so a subject, and with overlap nearly a window, is on both sides.
 
     As published: 20 % of the windows are the test; the others are dealt into `folds`, one of which validates.
@@ -208,8 +256,7 @@ class RandomWindow(Spec):
     """Which fold validates."""
     seed: int = 42
 
-    def split(self, table: Table) -> Split:
-        """The three parts."""
+    def alone(self, table: Table) -> Split:
         if self.fold >= self.folds:
             raise UserError(f"split.fold: {self.fold} is not below split.folds, {self.folds}")
         order = torch.randperm(len(table), generator=process.generator(self.seed, "split")).numpy()

@@ -9,25 +9,30 @@ from torch import nn
 from limbeck.checkpoint import sha256
 from limbeck.config import parse
 from limbeck.errors import UserError, unknown
-from limbeck.models.heads import Model, MultiTask, Normalise, Several
+from limbeck.models.heads import Model, MultiTask, Normalise, Several, fixed
 from limbeck.models.heart import MLP, PPGResNet
 from limbeck.models.hybrid import Hybrid
+from limbeck.models.image import VGG, ImageModel, ResNet18
 from limbeck.models.sensor import BiLSTM, MTLNet, ResNet1D
 from limbeck.models.wide import ImageWideResNet, WideResNet
 from limbeck.tasks import Task
 
 Sensor = MTLNet | BiLSTM | ResNet1D | Hybrid
 Heart = PPGResNet | MLP
+Image = VGG | ResNet18
 KINDS: dict[str, type[Model]] = {
-    c.kind: c for c in (MTLNet, BiLSTM, ResNet1D, Hybrid, PPGResNet, MLP, WideResNet, ImageWideResNet)
+    c.kind: c for c in (MTLNet, BiLSTM, ResNet1D, Hybrid, PPGResNet, MLP, WideResNet, ImageWideResNet, VGG, ResNet18)
 }
 
 __all__ = [
     "KINDS",
     "MLP",
+    "VGG",
     "BiLSTM",
     "Heart",
     "Hybrid",
+    "Image",
+    "ImageModel",
     "ImageWideResNet",
     "MTLNet",
     "Model",
@@ -35,9 +40,11 @@ __all__ = [
     "Normalise",
     "PPGResNet",
     "ResNet1D",
+    "ResNet18",
     "Sensor",
     "Several",
     "WideResNet",
+    "fixed",
     "load",
 ]
 

@@ -1,5 +1,6 @@
 """A trunk with one linear head a task, and what is common to all specs of models."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,10 +9,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from limbeck.batch import DOMAIN, Batch, Outputs
 from limbeck.batch import MODALITY as MODALITY
-from limbeck.batch import Batch, Outputs
 from limbeck.config import Spec
 from limbeck.data.source import Column
+from limbeck.errors import UserError
+from limbeck.models.sets import Norms, by_set
 from limbeck.tasks import Task
 
 SHARED = "shared"
@@ -23,7 +26,7 @@ LARGEST = 1 << 24
 
 class Normalise(nn.Module):
     """`(x - mean) / std` of windows `(B, M, L)` or images `(B, M, H, W)`, whose `dims` are 1 or 2; the identity until
-    `fit` has seen training windows.
+    `fit` has seen training windows. Images of 8-bit pixels come out as reals.
 
     `window`: each channel of each window has its own, so nothing is fitted; one that never changes becomes 0.
     `channel`: each channel has its own mean and standard deviation. `scale`: one factor for each triple of channels,
@@ -50,11 +53,13 @@ class Normalise(nn.Module):
         count = 0
         total, square, within = (torch.zeros(len(self.mean)).double() for _ in range(3))
         for at in torch.arange(len(column)).split(min(4096, max(1, LARGEST // math.prod(column.shape)))):
-            x = column[at].double().flatten(2)
+            x = column[at].flatten(2)
             count += x.shape[0] * x.shape[2]
-            total += x.sum(dim=(0, 2))
-            square += x.square().sum(dim=(0, 2))
+            one, two = _sums(x)
+            total += one
+            square += two
             if self.how == "within":
+                x = x.double()
                 within += x.std(dim=2, correction=0).sum(dim=0)
         if self.how == "within":
             mean, std = total / count, within / len(column)
@@ -69,6 +74,8 @@ class Normalise(nn.Module):
         self.std.copy_(torch.where(std > 0, std, 1.0).view_as(self.std))
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.uint8 and x.ndim == 4:  # channels last in memory, which convolutions on a CPU like
+            return x.to(self.mean.dtype, memory_format=torch.channels_last).sub_(self.mean).div_(self.std)
         if self.how != "window":
             return (x - self.mean) / self.std
         # The mean of equal values is not quite their value, so what is left of a flat window must not be divided.
@@ -80,11 +87,23 @@ class Normalise(nn.Module):
         return scaled / torch.where(largest > 0, scaled.square().mean(dim=2, keepdim=True).sqrt(), 1.0)
 
 
+def _sums(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum of each channel of `(B, M, P)`, and that of its squares: `(M,)` in float64; exact for 8-bit values."""
+    if x.dtype != torch.uint8:
+        x = x.double()
+        return x.sum(dim=(0, 2)), x.square().sum(dim=(0, 2))
+    values = torch.arange(256.0, dtype=torch.float64)
+    counts = torch.stack([one.flatten().bincount(minlength=256) for one in x.unbind(1)]).double().cpu()
+    return counts @ values, counts @ values.square()
+
+
 class MultiTask(nn.Module):
     """A trunk `(B, M, L) -> (B, F)` and a linear head a task, on the input `modality`. Declares the feature `shared`.
 
     With `stitch` each head reads the feature through a learnt vector of its own, and declares what it reads as
-    `shared:<task>`. `reads` names the feature of each task's head.
+    `shared:<task>`. `reads` names the feature of each task's head. `hidden` units make a second layer of each head.
+    With `sets` above 1 the trunk has norms for each of so many data sets, and the input `domain` says whose a sample
+    is.
     """
 
     def __init__(
@@ -95,12 +114,14 @@ class MultiTask(nn.Module):
         normalise: Normalise | None,
         stitch: bool = False,
         modality: str = MODALITY,
+        hidden: int = 0,
+        sets: int = 1,
     ) -> None:
         super().__init__()
-        self.modality = modality
+        self.modality, self.sets = modality, sets
         self.width, self.tasks, self.normalise, self.trunk = width, tuple(tasks), normalise, trunk
         # Lists, not dicts by name: a label column may have any name, an attribute of a module may not.
-        self.heads = nn.ModuleList(nn.Linear(width, task.classes or 1) for task in tasks)
+        self.heads = nn.ModuleList(_head(width, hidden, task.classes or 1) for task in tasks)
         self.stitches = nn.ParameterList(torch.full((width,), 0.5) for _ in tasks if stitch)
         self.stitched = stitch
         self.reads = {task.name: f"{SHARED}:{task.name}" if stitch else SHARED for task in tasks}
@@ -111,13 +132,28 @@ class MultiTask(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         x = batch.inputs[self.modality]
-        feature: Tensor = self.trunk(x if self.normalise is None else self.normalise(x))
+        x = x if self.normalise is None else self.normalise(x)
+        feature: Tensor = self.trunk(x) if self.sets == 1 else by_set(self.trunk, x, self._domain(batch), self.sets)
         features = {SHARED: feature}
         if self.stitched:
             for task, vector in zip(self.tasks, self.stitches, strict=True):
                 features[self.reads[task.name]] = feature * vector
         logits = {name: head(features[read]) for (name, read), head in zip(self.reads.items(), self.heads, strict=True)}
         return Outputs(logits, features)
+
+    def _domain(self, batch: Batch) -> Tensor:
+        if DOMAIN not in batch.inputs:
+            raise UserError(
+                f"the model keeps {self.sets} data sets apart, and these samples do not say whose they are: evaluate "
+                "it on the sets that it was trained on"
+            )
+        return batch.inputs[DOMAIN]
+
+
+def _head(width: int, hidden: int, classes: int) -> nn.Module:
+    if not hidden:
+        return nn.Linear(width, classes)
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, classes))
 
 
 class Several(nn.Module):
@@ -131,6 +167,18 @@ class Several(nn.Module):
     def forward(self, batch: Batch) -> Outputs:
         answers = [model(batch) for model in self.models]
         return Outputs({name: logits for a in answers for name, logits in a.logits.items()})
+
+
+def fixed(model: nn.Module, which: int) -> nn.Module:
+    """A copy of a model that answers as it does for one data set: its samples need not say whose they are. Raises
+    `UserError` where it keeps sets apart and that one is not among them."""
+    made = copy.deepcopy(model)
+    apart = [module for module in made.modules() if isinstance(module, MultiTask) and module.sets > 1]
+    for network in apart:
+        network.sets = 1
+        for norms in [module for module in network.modules() if isinstance(module, Norms)]:
+            norms.keep(which)
+    return made
 
 
 class Model(Spec, ABC):
@@ -153,5 +201,8 @@ class Model(Spec, ABC):
         where it does not fit."""
         channels, *size = shape
         trunk, width = self.trunk(channels, size[0])
-        normalise = None if self.normalise == "none" else Normalise(channels, self.normalise, len(size))
-        return MultiTask(trunk, width, tasks, normalise, self.stitch, self.modality)
+        return MultiTask(trunk, width, tasks, self.normaliser(channels, len(size)), self.stitch, self.modality)
+
+    def normaliser(self, channels: int, dims: int) -> Normalise | None:
+        """What makes the inputs of the trunk, whose samples are `(channels, ...)` with so many dimensions more."""
+        return None if self.normalise == "none" else Normalise(channels, self.normalise, dims)

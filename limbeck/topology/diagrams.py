@@ -102,7 +102,7 @@ def persistence(
 
     Signals are `(N, M, L)`, `(N, L)` for one channel, or a list of `(M, L_i)`; with `lengths` `(N,)` what is beyond
     them is not looked at. float32 stays, other types become float64. Of two equal minima the earlier is the elder;
-    classes of no persistence (plateaus) are left out. `superlevel` are the classes of -x told in values of x, so
+    pairs of no persistence (plateaus) are left out. `superlevel` are the pairs of -x told in values of x, so
     birth > death; `both` has the 2 M channels of the one and then the other.
 
     Raises `UserError` for a value that is not finite, naming window and channel, and for a window without samples.

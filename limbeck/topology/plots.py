@@ -25,7 +25,7 @@ Found = Mapping[str, tuple[Array, float | None]]
 SIDE, SIGNAL = 2.7, 1.7
 """Inches of a diagram or image, and how many times as wide a signal is."""
 LOOKS = {"sublevel": ("C0", "o", "^"), "superlevel": ("C1", "s", "v")}
-"""Colour, mark of a pair, and of the one that never does."""
+"""Colour, mark of a pair, and of the one that never dies."""
 
 
 def window(
@@ -40,7 +40,7 @@ def window(
 ) -> None:
     """Writes a picture of one window `(M, L)` as `.png` or `.svg`: each channel beside its diagram and its images.
 
-    Time is in seconds where a `rate` (Hz) is given, else in samples. Classes that an image leaves out (persistence of
+    Time is in seconds where a `rate` (Hz) is given, else in samples. Pairs that an image leaves out (persistence of
     at most `spec.least`) are grey.
     """
     found = persistence(signal[None], filtration, threads=1)

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from limbeck.data.image_sets import ImageSet, ImageSets
 from limbeck.data.inspect import check, describe, print_check, print_description
+from limbeck.data.own_images import Images
 from limbeck.data.recordings import Findings, Reading, Recording, SensorData, Windowing
 from limbeck.data.split import RandomWindow
+from limbeck.data.utkface import UTKFace
 from limbeck.errors import UserError
 from limbeck.tasks import Task
+from tests.data.fake_faces import write
 
 TASK = Task.of("activity", ("still", "walk", "[red]run"))
 
@@ -125,3 +129,77 @@ def test_a_set_that_cannot_be_split_is_described_all_the_same(tmp_path: Path) ->
     assert "no split" in shown(print_description, report)
     with pytest.raises(UserError, match="longer than every recording"):
         describe(spec(tmp_path, recording("s1", 0, 1, 50)))
+
+
+def faces(folder: Path, count: int = 70) -> UTKFace:
+    """Photos of as many people: of one there is a copy that disagrees, one has no race, and one more is no image."""
+    for i in range(count):
+        write(folder / f"{4 * i % 80 + 1}_{i % 2}_{i % 5}_2017010900000{i:04}.jpg", i)
+    write(folder / "30_0_0_20170110000000000.jpg", 3)
+    write(folder / "61_1_20170109150557335.jpg", 900)
+    (folder / "20_0_0_20170111000000000.jpg").write_bytes(b"none")
+    return UTKFace(root=folder, size=8)
+
+
+def test_a_set_of_images_is_checked_as_it_is_trained_on(tmp_path: Path) -> None:
+    report = check(faces(tmp_path))
+    assert report["errors"] == []
+    assert (report["windows"], report["samples"]) == (70, "images")
+    assert any("names with a missing field" in line for line in report["warnings"])
+    assert any("copies of another image" in line for line in report["warnings"])
+    lines = shown(print_check, report).splitlines()
+    assert lines[0].endswith("utkface: 73 files")
+    assert lines[-1] == f"70 images; {len(report['warnings'])} warnings, no error"
+    assert check(UTKFace(root=tmp_path / "none"))["errors"]
+
+
+def test_a_description_of_images_counts_them_and_lists_nobody(tmp_path: Path) -> None:
+    report = describe(faces(tmp_path))
+    assert report["tasks"]["gender"]["male"]["windows"] == 35
+    text = shown(print_description, report)
+    assert "utkface: 70 images each of a subject of its own" in text
+    assert "8 x 8 pixels" in text
+    assert "missing" in text
+    assert "windows" not in text
+    assert "0000012.jpg" not in text, "nobody is listed"
+    sizes = [f"{name}: {part['windows']} images" for name, part in report["parts"].items()]
+    assert text.splitlines()[-3:] == sizes
+
+
+def test_people_of_several_images_are_counted_and_listed_where_they_are_few(tmp_path: Path) -> None:
+    for i in range(40):
+        write(tmp_path / f"p{i % 5}" / f"{i}.png", i, "PNG")
+    (tmp_path / "labels.csv").write_text(
+        "file,subject,side\n" + "".join(f"p{i % 5}/{i}.png,p{i % 5},{'lr'[i % 2]}\n" for i in range(40))
+    )
+    made = Images(root=tmp_path, labels=tmp_path / "labels.csv", file="file", subject="subject", size=8)
+    text = shown(print_description, describe(made))
+    assert "40 images of 5 subjects" in text
+    assert "train: 24 images of subjects p" in text
+
+
+def test_a_joined_set_tells_what_each_set_labels_and_generates(tmp_path: Path) -> None:
+    one, two = faces(tmp_path / "a"), faces(tmp_path / "b", 80)
+    sets = (ImageSet(data=one, tasks=("age", "gender")), ImageSet(data=two, tasks=("race",), hidden=("gender",)))
+    made = ImageSets(sets=sets, size=8)
+    report = describe(made)
+    assert list(report["sets"]) == ["utkface 1", "utkface 2"]
+    assert report["cells"]["utkface 1"]["race"] == {"labelled": 0, "generated": 0, "missing": 70}
+    text = shown(print_description, report)
+    assert "utkface 1 + utkface 2: 150 images each of a subject of its own" in text
+    assert "utkface 2: 80 images of 80 subjects" in text
+    assert "70 / 0 / 0" in text
+    assert "hidden" in text
+    assert "utkface 2: copies of another image" in text
+    assert sum(line.startswith("utkface 2: 1 copies") for line in check(made)["warnings"]) == 1
+
+
+def test_what_was_generated_is_told_with_confidence_and_teachers(tmp_path: Path) -> None:
+    report = describe(ImageSets(sets=(ImageSet(data=faces(tmp_path)),), size=8))
+    report["cells"]["utkface"]["age"] = {
+        "labelled": 3, "generated": 60, "missing": 8, "confidence": 0.9314, "teachers": ["0123456789abcdef", "fe"],
+    }  # fmt: skip
+    text = shown(print_description, report)
+    assert "3 / 60 / 8" in text
+    assert "confidence 0.931" in text
+    assert "by 01234567, fe" in text

@@ -9,9 +9,10 @@ from scipy import signal as scipy_signal
 
 from limbeck.batch import Batch
 from limbeck.data import inspect, ppg
+from limbeck.data.concat import concat
 from limbeck.data.ppg import HEART_RATE, PPGData, per_window, quality, trace
 from limbeck.data.recordings import Findings, Reading, Recording, Windowing, windowed
-from limbeck.data.source import Dense, Table, Windows, concat
+from limbeck.data.source import Dense, Table, Windows
 from limbeck.errors import UserError
 from limbeck.models.heads import Normalise
 from limbeck.tasks import Task

@@ -1,4 +1,4 @@
-"""Tables: windows that copy nothing, rows that stay together, and an order that is a function of seed and step."""
+"""Tables: windows that copy nothing, and rows that stay together."""
 
 import dataclasses
 from typing import Any
@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck import process
-from limbeck.data.source import Chain, Column, Dense, Order, Picked, Table, Windows, concat, missing
+from limbeck.data.concat import concat
+from limbeck.data.source import Chain, Column, Dense, Picked, Table, Windows, missing
 from limbeck.tasks import IGNORE, Task
 from tests.conftest import TASKS, table
 
@@ -123,44 +123,6 @@ def test_columns_of_different_lengths_are_refused() -> None:
             dataclasses.replace(whole, **{field: broken})
 
 
-def test_data_sets_join_with_the_labels_that_each_lacks_marked() -> None:
-    other = Task("speed")
-    one = table(20)
-    two = table(30, seed=1)
-    two = dataclasses.replace(
-        two, tasks=(TASKS[1], other), targets={"side": two.targets["side"], "speed": torch.arange(30.0)},
-        card={"name": "two"},
-    )  # fmt: skip
-    both = concat([one, two.take(torch.arange(4, 30))])
-    assert both.tasks == (*TASKS, other)
-    assert len(both) == 46
-    assert (both.targets["activity"][20:] == IGNORE).all()
-    assert both.targets["speed"][:20].isnan().all()
-    assert both.targets["speed"][20:].tolist() == list(range(4, 30))
-    assert both.ids.tolist() == list(range(46))
-    assert both.meta["domain"].tolist() == ["toy"] * 20 + ["two"] * 26
-    crossing = both.rows(torch.tensor([45, 0, 20])).inputs["sensor"]
-    for got, (source, row) in zip(crossing, ((two, 29), (one, 0), (two, 4)), strict=True):
-        assert torch.equal(got, source.rows(torch.tensor([row])).inputs["sensor"][0])
-
-
-def test_a_joined_set_is_named_by_its_sets_and_by_which_rows_of_them() -> None:
-    one, two = table(20), table(20, seed=1)
-    joined = [concat([one, two]), concat([two, one]), concat([one.take(torch.arange(9)), two]),
-              concat([one.take(torch.arange(1, 10)), two])]  # fmt: skip
-    assert len({t.digest for t in joined}) == 4
-    assert concat([one, two]).digest == joined[0].digest
-
-
-def test_sets_that_mean_different_things_do_not_join() -> None:
-    one = table(5)
-    other = dataclasses.replace(one, tasks=(Task.of("activity", ("still", "run", "walk")), TASKS[1]))
-    with pytest.raises(ValueError, match="disagree on the task 'activity'"):
-        concat([one, other])
-    with pytest.raises(ValueError, match="different modalities"):
-        concat([one, dataclasses.replace(one, inputs={"ppg": one.inputs["sensor"]})])
-
-
 def test_missing_targets_are_marked_by_kind() -> None:
     assert missing(TASKS[0], 3).tolist() == [IGNORE] * 3
     assert missing(Task("speed"), 2).isnan().all()
@@ -171,49 +133,6 @@ def test_a_table_on_its_device_is_itself() -> None:
     assert whole.to(torch.device("cpu")) is whole
     moved = Table(TASKS, {"sensor": Dense(torch.zeros(2, 3))}, {}).to(torch.device("meta"))
     assert moved.ids.device.type == "meta"
-
-
-@given(st.integers(1, 200), st.integers(1, 64), st.integers(0, 9), st.integers(0, 5))
-def test_an_epoch_is_a_permutation_in_full_batches_but_the_last(rows: int, batch: int, seed: int, epoch: int) -> None:
-    """A last batch of one row is left out: statistics over a batch need two."""
-    order = Order(rows, batch, seed)
-    parts = [order.at(epoch * order.per_epoch + i) for i in range(order.per_epoch)]
-    lone = rows % batch == 1 and rows > batch > 1
-    seen = torch.cat(parts).tolist()
-    assert set(seen) <= set(range(rows))
-    assert len(set(seen)) == len(seen) == rows - lone
-    assert all(len(p) == batch for p in parts[:-1])
-    assert 1 <= len(parts[-1]) <= batch
-
-
-@given(st.lists(st.integers(0, 300), min_size=1, max_size=12))
-def test_the_rows_of_a_step_do_not_depend_on_which_were_asked_before(steps: list[int]) -> None:
-    walked = Order(50, 8, 3)
-    for step in steps:
-        assert torch.equal(walked.at(step), Order(50, 8, 3).at(step))
-
-
-def test_epochs_and_seeds_have_orders_of_their_own() -> None:
-    order, other = Order(100, 100, 0), Order(100, 100, 1)
-    orders = [order.at(0), order.at(1), order.at(2), other.at(0)]
-    assert len({tuple(o.tolist()) for o in orders}) == 4
-    before = torch.random.get_rng_state()
-    Order(10, 5, 0).at(3)
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
-@pytest.mark.parametrize("world", [2, 3, 5])
-def test_processes_share_a_batch_without_overlap(monkeypatch: pytest.MonkeyPatch, world: int) -> None:
-    whole = [Order(33, 16, 0).at(s) for s in range(6)]
-    monkeypatch.setattr(process, "world", lambda: world)
-    shares: list[list[torch.Tensor]] = []
-    for rank in range(world):
-        monkeypatch.setattr(process, "rank", lambda rank=rank: rank)
-        shares.append([Order(33, 16, 0).at(s) for s in range(6)])
-    for step, batch in enumerate(whole):
-        dealt = [share[step].tolist() for share in shares]
-        assert sorted(row for share in dealt for row in share) == sorted(batch.tolist())
-        assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
 
 
 def test_a_task_is_whole_where_no_label_is_missing_and_its_batches_say_so() -> None:

@@ -13,6 +13,7 @@ from limbeck.data.source import Dense, Table, Windows
 from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, RandomWindow, Split, audit
 from limbeck.errors import UserError
 from limbeck.tasks import Task
+from limbeck.words import subjects
 
 TASK = Task.of("a", ("x", "y", "z"))
 
@@ -153,6 +154,14 @@ def test_random_windows_are_marked_leaky_and_what_is_shared_is_named() -> None:
     }
     assert rows(split) == list(range(200))
     assert [len(p) for p in (split.train, split.valid, split.test)] == [128, 32, 40]
+
+
+def test_of_very_many_subjects_only_the_number_is_told() -> None:
+    found = BySubject().split(table([f"photo {i}" for i in range(1200)])).audit
+    assert found["train"] == {"windows": 768, "subjects": [], "subjects in all": 768}
+    assert [subjects(found[part]) for part in ("train", "valid", "test")] == [768, 192, 240]
+    few = BySubject().split(many(20)).audit
+    assert len(few["test"]["subjects"]) == subjects(few["test"]) == 4
 
 
 def test_random_windows_are_leaky_even_where_no_subject_happens_to_be_shared() -> None:

@@ -48,6 +48,23 @@ def test_one_scale_for_all_keeps_directions() -> None:
     assert norm.std.eq(1).all()
 
 
+def test_statistics_of_8_bit_pixels_are_exact_and_the_pixels_become_reals() -> None:
+    """Against numpy's in float64; bright images would overflow 8, and their squares 32, bits."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.cat([torch.randint(200, 256, (900, 1, 70, 70), generator=draw),
+                   torch.randint(0, 20, (900, 1, 70, 70), generator=draw)], dim=1).to(torch.uint8)  # fmt: skip
+    norm = Normalise(2, dims=2)
+    norm.fit(Dense(x))
+    whole = x.numpy().astype(np.float64)
+    assert norm.mean.flatten().tolist() == whole.mean((0, 2, 3)).astype(np.float32).tolist()
+    assert np.allclose(norm.std.flatten(), whole.std((0, 2, 3)), rtol=1e-7)
+    out = norm(x[:50])
+    assert out.dtype == torch.float32
+    assert torch.equal(out, norm(x[:50].float()))
+    assert torch.equal(Normalise(2, dims=2)(x[:50]), x[:50].float()), "until it has seen images, their own values"
+    assert x[0, 0].min() >= 200, "what is given stays as it is"
+
+
 def test_until_it_has_seen_windows_it_is_the_identity_and_it_is_saved_with_the_model() -> None:
     x = torch.randn(4, 3, 40)
     assert torch.equal(Normalise(3)(x), x)

@@ -25,7 +25,8 @@ def write(folder: Path, kind: str = "resnet1d", tasks: tuple[Task, ...] = TASKS,
     model = spec.build(tasks, shape)
     assert model.normalise is not None
     rows = table(20)
-    rows = replace(rows, inputs={**rows.inputs, "pi": Dense(torch.rand(20, 3, 16, 16))})
+    images = torch.rand(20, 3, 16, 16)
+    rows = replace(rows, inputs={**rows.inputs, "pi": Dense(images), "image": Dense((255 * images).to(torch.uint8))})
     model.normalise.fit(rows.inputs[spec.modality])
     model.train()(rows.rows(torch.arange(20)))
     checkpoint.save_tensors(folder / "student.safetensors", model.state_dict())
