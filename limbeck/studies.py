@@ -66,6 +66,7 @@ NAMED: dict[str, Mapping[str, Any]] = {
         "seeds": [0, 1, 2], "compare": "variant", "reference": "as published",
     },
     "topology": TOPOLOGY,
+    "topology-loso": {**TOPOLOGY, "base": {"split": "loso"}, "grid": {"split.fold": list(range(9))}},
     "face-transfer": {"recipe": "distill-2md-mtl", "preset": "faces", **TRANSFER},
     "wearable-transfer": {"recipe": "distill-2md-mtl", "preset": "wearables", **TRANSFER},
     "ppg-scaling": {
