@@ -75,8 +75,8 @@ def parse(cls: type[S], values: Mapping[str, Any], where: str = "") -> S:
             fields[name] = None
         elif classes and not isinstance(value, Spec):
             fields[name] = _choose(classes, value, field.default, where + name)
-        elif several := _several(field.annotation):
-            fields[name] = _choose_each(several, value, field.default, where + name)
+        elif each := several(field.annotation):
+            fields[name] = _choose_each(each, value, field.default, where + name)
         elif isinstance(value, str) and _holds_tuple(field.annotation):
             fields[name] = tuple(_words(value))
         else:
@@ -96,8 +96,8 @@ def _holds_tuple(annotation: Any) -> bool:
     return any(get_origin(part) is tuple for part in (annotation, *get_args(annotation)))
 
 
-def _several(annotation: Any) -> tuple[type[Spec], ...]:
-    """The spec classes that a tuple of specs admits."""
+def several(annotation: Any) -> tuple[type[Spec], ...]:
+    """The spec classes that a tuple of specs admits; none for any other annotation."""
     return choices(get_args(annotation)[0]) if get_origin(annotation) is tuple else ()
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from limbeck.config import Spec, arguments, choices, nested, parse
+from limbeck.config import Spec, arguments, choices, nested, parse, several
 from limbeck.data.base import Data
 from limbeck.data.image_sets import ImageSet
 from limbeck.data.sensor_sets import SensorSet
@@ -45,6 +45,10 @@ def lines(cls: type[Spec], spec: Spec | None = None, where: str = "") -> Iterato
             rest = [c.kind for c in classes if c.kind != value.kind]
             yield f"--{where}{name}", value.kind, " ".join([said, *([f"Or {', '.join(rest)}."] if rest else [])])
             yield from lines(type(value), value, f"{where}{name}.")
+        elif each := several(field.annotation):
+            given: tuple[Spec, ...] = value if isinstance(value, tuple) else ()
+            yield f"--{where}{name}", ", ".join(v.kind for v in given), said
+            yield from lines(each[0], next(iter(given), None), f"{where}{name}.0.")
         else:
             yield f"--{where}{name}", _shown(value), said
 

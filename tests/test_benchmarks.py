@@ -107,3 +107,12 @@ def test_images_are_fed_at_a_rate(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "limbeck, first pass, lazy" in told
     assert images.torchvision() is None or "torchvision, 2 workers" in told
+
+
+def test_answers_over_views_are_the_mean_over_forward_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import views
+
+    views.main(quick=True, rounds=2)
+    told = capsys.readouterr().out
+    assert told.count("8 images, 9 views") == 4
+    assert told.count(f"{views.BARE}, again (A/A)") == 4

@@ -131,3 +131,25 @@ def test_a_study_that_leaves_subjects_out_ends_in_a_table_by_subject(tmp_path: P
     for name in subjects:
         assert f"| {name} | {told['labels', name]} | {told['annealed', name]} |" in table
     assert "2 of the data's 4 subjects are in the table." in table
+
+
+@pytest.mark.parametrize(("name", "given"), [
+    ("face-transfer", {"data.sets": "utkface:x,fer2013:y"}),
+    ("wearable-transfer", {"data.sets.0.data.root": "x", "data.sets.1.data.root": "y"}),
+])  # fmt: skip
+def test_half_labelled_sets_are_compared_by_task_set_and_generated_labels(name: str, given: dict[str, str]) -> None:
+    """S5-09: single, MTL, MTL + domains, single + DD, MTL + DD, with a control for the steps and an unrelated task."""
+    cells = find(name, given).cells()
+    recipes = {cell.labels["variant"]: cell.recipe for cell in cells if cell.labels["seed"] == "0"}
+    assert len(cells) == 3 * len(recipes) == 24
+    methods = {label: recipe.method for label, recipe in recipes.items()}
+    assert methods == {
+        "single": "single-task", "MTL": "mtl", "MTL + domains": "mtl-domains", "single + DD": "single-dd",
+        "MTL + DD": "mtl-dd", "MTL + domains, twice the steps": "mtl-domains",
+        "MTL + DD, twice the steps": "mtl-dd", "MTL + domains + unrelated": "mtl-domains",
+    }  # fmt: skip
+    assert {label for label, recipe in recipes.items() if recipe.longer == 2} == {
+        "MTL + domains, twice the steps", "MTL + DD, twice the steps",
+    }  # fmt: skip
+    assert {recipe.hide for recipe in recipes.values()} == {0.25}
+    assert len({recipe.plan for recipe in recipes.values()}) == 1, "what is compared has the same steps and rates"

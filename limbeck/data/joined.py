@@ -98,6 +98,12 @@ class Joined(Data, ABC):
 
     def load(self) -> Table:
         tables = _agreed([self.fitted(member.table()) for member in self._members()], self.classes)
+        rates = {table.card["rate"] for table in tables if "rate" in table.card}
+        if len(rates) > 1:
+            told = " and ".join(f"{rate:g}" for rate in sorted(rates))
+            raise UserError(
+                f"the sets have rates of {told} Hz; say which one all are to have, as --data.windows.rate 50"
+            )
         table = concat(tables)
         names = list(dict.fromkeys(table.meta["domain"].tolist()))
         people = np.char.add(np.char.add(table.meta["domain"].astype(str), " "), table.meta["subject"].astype(str))

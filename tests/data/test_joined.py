@@ -11,7 +11,7 @@ import torch
 
 from limbeck.config import parse
 from limbeck.data import labels
-from limbeck.data.cells import counts, relabelled, veiled
+from limbeck.data.cells import counts, veiled
 from limbeck.data.generated import Generated
 from limbeck.data.image_sets import ImageSets
 from limbeck.data.joined import Joined
@@ -21,7 +21,7 @@ from limbeck.data.split import BySubject
 from limbeck.data.synthetic import GRAVITY, Wearable
 from limbeck.errors import UserError
 from limbeck.tasks import IGNORE, Task
-from tests.conftest import TASKS, table
+from tests.conftest import table
 from tests.data.fake_faces import encoded, picture
 
 SMALL: dict[str, Any] = {"kind": "wearable", "subjects": 3, "seconds": 4, "activities": 4}
@@ -87,16 +87,6 @@ def test_hidden_labels_are_there_to_judge_by_and_what_is_veiled_lacks_them() -> 
     assert (seen.status("activity")[count:] == "missing").all()
     part = veiled(both.take(torch.tensor([count + 3, 2, count])), both.card["hidden"])
     assert names(part, "activity") == [None, names(both, "activity")[2], None]
-
-
-def test_labels_are_taken_away_by_task_and_row() -> None:
-    rows = replace(table(4), tasks=(*TASKS, Task("speed")), targets={**table(4).targets, "speed": torch.arange(4.0)})
-    at = torch.tensor([True, False, False, True])
-    left = relabelled(rows, {"speed": at, "side": ~at})
-    assert left.targets["speed"].isnan().tolist() == at.tolist()
-    assert (left.targets["side"] == IGNORE).tolist() == (~at).tolist()
-    assert torch.equal(left.targets["activity"], rows.targets["activity"])
-    assert not (rows.targets["side"] == IGNORE).any(), "the table itself is as it was"
 
 
 def test_a_task_that_the_set_does_not_have_is_refused() -> None:
@@ -339,3 +329,11 @@ def test_ages_that_are_renamed_are_no_longer_a_scale(tmp_path: Path) -> None:
     assert task.labels == ("0-2", "4-6", "8-13", "15-20", "grown")
     assert not task.middles
     assert names(both, "age") == ["0-2", "grown", "grown", "grown"]
+
+
+def test_sets_of_different_rates_are_not_joined_in_silence() -> None:
+    spec = sensors({"data": {"rate": 50}}, {"data": {"rate": 25}})
+    mixed = spec.changed(windows={"length": 25, "stride": 25, "rate": None})
+    with pytest.raises(UserError, match="the sets have rates of 25 and 50 Hz; say which one all are to have"):
+        mixed.load()
+    assert spec.load().card["rate"] == 50
