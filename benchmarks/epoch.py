@@ -188,7 +188,7 @@ def pieces(variant: Variant, at: Path) -> dict[str, timing.Turn]:
         "limbeck": step.epoch,
         "+ student, both ways": learns(distiller.student, rows),
         "+ teacher": lambda: distiller.teachers["ema"](rows),
-        "+ Adam": ours.optimiser.step,
+        "+ Adam": ours.learner.optimiser.step,
         "+ EMA": lambda: distiller.after_step(0.0),
     }
 
