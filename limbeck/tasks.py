@@ -24,6 +24,9 @@ class Task:
     - `decoder` reads a value off the probabilities of bins: the middle of the likeliest, or the expectation.
     - `middles` of classes that are stretches of a scale, in order and in the task's unit, as age groups are: classes
       all the same, but a neighbouring one is less wrong than a far one.
+    - `quantity`: what a plain regression is of, where that decides its loss and its scores. A `depth` is positive and
+      learnt by its absolute error. A `direction` is a unit vector, with logits and targets `(B, 3, *S)`, learnt by the
+      angle.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Task:
     unit: str = ""
     decoder: Literal["argmax", "expectation"] = "argmax"
     middles: tuple[float, ...] = ()
+    quantity: Literal["", "depth", "direction"] = ""
 
     def __post_init__(self) -> None:
         if self.labels and self.classes != len(self.labels):
@@ -41,6 +45,8 @@ class Task:
             raise ValueError(f"task {self.name!r}: a span needs classes and low < high, not {self.span}")
         if self.middles and (len(self.middles) != self.classes or list(self.middles) != sorted(self.middles)):
             raise ValueError(f"task {self.name!r}: {self.classes} classes need as many middles in order")
+        if self.quantity and self.classes is not None:
+            raise ValueError(f"task {self.name!r}: a {self.quantity} is a real value and has no classes")
 
     @classmethod
     def of(cls, name: str, labels: tuple[str, ...]) -> "Task":
@@ -56,8 +62,15 @@ class Task:
             **{**plain, "labels": tuple(plain["labels"]), "span": tuple(span) if span else None, "middles": middles}
         )
 
+    @property
+    def width(self) -> int:
+        """Logits of one prediction, C: its classes, 3 of a direction, 1 of any other real value."""
+        return self.classes or (3 if self.quantity == "direction" else 1)
+
     def present(self, target: Tensor) -> Tensor:
         """Where a target `(B, *S)` is given rather than missing: bool `(B, *S)`."""
+        if self.quantity == "direction":
+            return ~target.isnan().any(dim=1)
         return ~target.isnan() if target.is_floating_point() else target != IGNORE
 
     def ids(self, target: Tensor) -> Tensor:

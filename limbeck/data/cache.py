@@ -19,11 +19,14 @@ import torch
 from filelock import FileLock
 
 from limbeck.config import digest
+from limbeck.data import maps
 from limbeck.data.source import Dense, Table, Windows
 from limbeck.tasks import Task
 
 SIGNAL = "signal.npy"
-"""The file of an entry that is read as it is used."""
+"""The file of an entry that holds its input, and is read as it is used."""
+DENSE = "dense-{}.npy"
+"""The same of the targets of every pixel, by the task's place."""
 SETTLED = 2.0
 """Seconds after its last change from which on a file's time of change is trusted to tell the next one."""
 
@@ -40,10 +43,10 @@ def folder() -> Path:
 def table(name: str, maker: type, make: Callable[[Path | None], Table]) -> Table:
     """The table of that digest as the present code makes it: from its entry, or made and kept.
 
-    `make` is given the folder that becomes the entry, if there can be one: it may have written the column there, as
-    `SIGNAL`, where that is too large for memory. `maker` is the class of the spec; a change of its source, or of
-    Limbeck's own data code, makes entries anew. Of several processes that want one table the first makes it, and the
-    others wait. A damaged entry is made anew, and a folder that cannot be written is done without; both warn.
+    `make` is given the folder that becomes the entry, if there can be one: it may have written columns there, as
+    `SIGNAL` and `DENSE`, where they are too large for memory. `maker` is the class of the spec; a change of its source,
+    or of Limbeck's own data code, makes entries anew. Of several processes that want one table the first makes it, and
+    the others wait. A damaged entry is made anew, and a folder that cannot be written is done without; both warn.
     """
     code = code_of(maker)
     if code is None:
@@ -92,7 +95,14 @@ def _written(made: Table, to: Path) -> None:
         arrays = {"signal": column.values.numpy()}
     else:
         raise TypeError(f"only windows are cached, not {type(column).__name__}")
-    arrays |= {f"target-{i}": made.targets[t.name].numpy() for i, t in enumerate(made.tasks)}
+    for i, task in enumerate(made.tasks):
+        if task.name not in made.dense:
+            arrays[f"target-{i}"] = made.targets[task.name].numpy()
+            continue
+        each = made.dense[task.name]
+        if not isinstance(each, maps.Maps):
+            raise TypeError(f"only maps are cached as targets of every pixel, not {type(each).__name__}")
+        arrays |= {Path(DENSE.format(i)).stem: each.stored.numpy(), f"counts-{i}": each.counts.numpy()}
     arrays |= {f"meta-{key}": values for key, values in made.meta.items()}
     for key, values in arrays.items():
         if not (to / f"{key}.npy").exists():
@@ -102,6 +112,7 @@ def _written(made: Table, to: Path) -> None:
         "modality": next(iter(made.inputs)),
         "length": column.length if isinstance(column, Windows) else None,
         "meta": list(made.meta),
+        "dense": list(made.dense),
         "card": made.card,
         "digest": made.digest,
         "files": {f"{key}.npy": [(to / f"{key}.npy").stat().st_size, _hash(to / f"{key}.npy")] for key in arrays},
@@ -126,15 +137,20 @@ def _opened(entry: Path) -> Table:
             raise Damaged(name)
 
     def array(key: str) -> np.ndarray[Any, Any]:
-        mode: Literal["c"] | None = "c" if key == "signal" else None
+        mode: Literal["c"] | None = "c" if key.startswith(("signal", "dense-")) else None
         return np.asarray(np.load(entry / f"{key}.npy", mmap_mode=mode, allow_pickle=False))
 
     tasks = tuple(Task.from_plain(t) for t in about["tasks"])
     signal, length = torch.from_numpy(array("signal")), about["length"]
     column = Windows(signal, torch.from_numpy(array("starts")), length) if length else Dense(signal)
-    targets = {t.name: torch.from_numpy(array(f"target-{i}")) for i, t in enumerate(tasks)}
+    dense = {
+        t.name: maps.column(t, *(torch.from_numpy(array(f"{what}-{i}")) for what in ("dense", "counts")))
+        for i, t in enumerate(tasks)
+        if t.name in about["dense"]
+    }
+    targets = {t.name: torch.from_numpy(array(f"target-{i}")) for i, t in enumerate(tasks) if t.name not in dense}
     meta = {key: array(f"meta-{key}") for key in about["meta"]}
-    return Table(tasks, {about["modality"]: column}, targets, meta, about["card"], about["digest"])
+    return Table(tasks, {about["modality"]: column}, targets, meta, about["card"], about["digest"], dense=dense)
 
 
 def contents(files: Sequence[Path]) -> list[list[str]]:

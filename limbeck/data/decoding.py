@@ -39,11 +39,26 @@ def decode(data: bytes, size: int, colour: Colour) -> tuple[Array, list[str]]:
     It is turned as its EXIF data say; what is transparent is laid on white; of 16 bits the higher 8 are taken; of
     several images in one file the first. Smaller is made with antialiasing. Raises `NoImage`.
     """
+    with opened(data) as image:
+        return _square(image, size, colour)
+
+
+def whole(data: bytes, colour: Colour) -> Array:
+    """An image as it is, uint8 `(H, W, 3)` or `(H, W)`, made plain as `decode` does. Raises `NoImage`."""
+    with opened(data) as image:
+        return np.asarray(_plain(image, colour)[0])
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator["Image.Image"]:
+    """An image of which nothing is decoded yet; what goes wrong with it, then or now, is a `NoImage`."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return _square(image, size, colour)
+            if image.width * image.height > MOST:
+                raise NoImage("images of too many pixels", f"{image.width} x {image.height}")
+            yield image
     except UnidentifiedImageError:
         raise NoImage("files that are no image", f"none of {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError as error:
@@ -65,11 +80,24 @@ def quiet() -> Iterator[None]:
 
 
 def _square(image: "Image.Image", size: int, colour: Colour) -> tuple[Array, list[str]]:
+    from PIL import Image
+
+    image.draft(None, (2 * size, 2 * size))  # a JPEG far larger than that is decoded at a fraction of its size
+    image, done = _plain(image, colour)
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    if image.width != image.height:
+        done.append("images that are not square, of which the middle is taken")
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+    pixels = np.asarray(image)
+    return (pixels.transpose(2, 0, 1) if colour == "rgb" else pixels[None]), done
+
+
+def _plain(image: "Image.Image", colour: Colour) -> tuple["Image.Image", list[str]]:
+    """An image upright, of 8 bits, without transparency and in the colours asked for; and what was done to that end."""
     from PIL import Image, ImageOps
 
-    if image.width * image.height > MOST:
-        raise NoImage("images of too many pixels", f"{image.width} x {image.height}")
-    image.draft(None, (2 * size, 2 * size))  # a JPEG far larger than that is decoded at a fraction of its size
     ImageOps.exif_transpose(image, in_place=True)
     done = []
     if image.mode in ("I", "F"):
@@ -81,12 +109,4 @@ def _square(image: "Image.Image", size: int, colour: Colour) -> tuple[Array, lis
         done.append("images with transparent parts, laid on white")
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB" if colour == "rgb" else "L")
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    if image.width != image.height:
-        done.append("images that are not square, of which the middle is taken")
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
-    pixels = np.asarray(image)
-    return (pixels.transpose(2, 0, 1) if colour == "rgb" else pixels[None]), done
+    return image.convert("RGB" if colour == "rgb" else "L"), done

@@ -1,7 +1,6 @@
 """What is wrong with a data set, as plain values, and the same on a console; what is in it is told by `describe`."""
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from limbeck.data import maps
 from limbeck.data.base import Data
 from limbeck.data.describe import describe, print_description
 from limbeck.data.recordings import Findings, Reading, Recording, SensorData
@@ -19,6 +19,8 @@ from limbeck.tasks import Task
 from limbeck.words import cards, counted, samples
 
 __all__ = ["check", "describe", "print_check", "print_description"]
+Array = np.ndarray[Any, Any]
+
 _FEW = 3
 """Subjects that a class needs to be in training, validation and test of a split by subject."""
 
@@ -135,11 +137,8 @@ def _splits(table: Table, report: dict[str, Any]) -> None:
         text = f"{words} of {len(set(subjects.tolist()))} subjects: a split by subject needs {_FEW}"
         report["warnings"].append(f"{text}; only a random split of {words} is possible, and it is leaky")
     for task in (t for t in table.tasks if t.classes and not t.span):
-        owners: dict[int, set[str]] = defaultdict(set)
-        target = table.targets[task.name].numpy()
-        for c in range(task.classes or 0):
-            owners[c] = set(subjects[target == c].tolist())
-        for c, of in owners.items():
+        for c, has in enumerate(_having(table, task)):
+            of = set(subjects[has].tolist())
             label = task.labels[c] if task.labels else str(c)
             if not of:
                 report["warnings"].append(f"task {task.name!r}: no {words[:-1]} of {label!r}")
@@ -148,6 +147,15 @@ def _splits(table: Table, report: dict[str, Any]) -> None:
                 report["warnings"].append(
                     f"task {task.name!r}: {label!r} only of {len(of)} subjects ({who}), too few for a split"
                 )
+
+
+def _having(table: Table, task: Task) -> Iterator[Array]:
+    """For each class of a task which samples have it, bool `(N,)`: as their label, or as that of one of their
+    pixels."""
+    if task.name in table.dense:
+        yield from (maps.counted(table.dense[task.name]).numpy() > 0).T
+    else:
+        yield from (table.targets[task.name].numpy() == c for c in range(task.classes or 0))
 
 
 def print_check(report: Mapping[str, Any], console: Console) -> None:

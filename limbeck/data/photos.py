@@ -1,6 +1,5 @@
 """Columns of images: all decoded beforehand in one array on disk, or each decoded when it is asked for."""
 
-import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from torch import Tensor
 from limbeck.data import cache
 from limbeck.data.archive import Entry, Reader
 from limbeck.data.decoding import CHANNELS, Array, Colour, NoImage, decode, quiet
+from limbeck.data.packed import Packed
 from limbeck.data.recordings import Findings
 from limbeck.data.source import Picked
 from limbeck.errors import UserError
@@ -91,12 +91,10 @@ def pack(
     The array lies in a file of the folder, not in memory, if there is a folder.
     """
     shape, kept = (len(CHANNELS[colour]), size, size), list[int]()
-    with quiet():
-        rows = _decodable(photos, size, colour, kept, findings)
-        if folder is not None:
-            _write(rows, shape, kept, folder / cache.SIGNAL)
-            return torch.from_numpy(np.load(folder / cache.SIGNAL, mmap_mode="c" if kept else None)), kept
-        return torch.from_numpy(np.array(list(rows), np.uint8).reshape(-1, *shape)), kept
+    with quiet(), Packed(folder and folder / cache.SIGNAL, shape, np.dtype(np.uint8)) as packed:
+        for row in _decodable(photos, size, colour, kept, findings):
+            packed.add(row)
+        return packed.column(), kept
 
 
 def _decodable(
@@ -121,23 +119,6 @@ def _decodable(
                 findings.note(what, photos[number].name)
             kept.append(number)
             yield made[0]
-
-
-def _write(rows: Iterable[Array], shape: tuple[int, ...], kept: list[int], to: Path) -> None:
-    """Writes rows, of which `kept` tells at the end how many they were, as a .npy file, one at a time."""
-    with to.open("wb") as out:
-        out.write(_header(0, shape))
-        for row in rows:
-            out.write(row.tobytes())
-        out.seek(0)
-        out.write(_header(len(kept), shape))
-
-
-def _header(count: int, shape: tuple[int, ...]) -> bytes:
-    """How a .npy file of so many rows begins; as long for any number, for NumPy leaves room for more of them."""
-    out = io.BytesIO()
-    np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
-    return out.getvalue()
 
 
 class Decoded:

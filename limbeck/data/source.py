@@ -155,6 +155,8 @@ class Table:
     - `digest`: names the files and the spec this was made of.
     - `ids`: row numbers in the table this is a part of.
     - `generated`, by task: labels that models gave; never where there is one in `targets`.
+    - `dense`, by task: targets of tasks that ask for every pixel, as columns, since they are as large as inputs. Such a
+      task is not in `targets`.
     """
 
     tasks: tuple[Task, ...]
@@ -165,11 +167,13 @@ class Table:
     digest: str = ""
     ids: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
     generated: Mapping[str, Generated] = field(default_factory=dict)
+    dense: Mapping[str, Column] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.ids) and len(self):
             object.__setattr__(self, "ids", torch.arange(len(self)))
         columns: list[Sized] = [*self.inputs.values(), *self.targets.values(), *self.meta.values(), self.ids]
+        columns += self.dense.values()
         lengths = set(map(len, columns))
         if len(lengths) > 1:
             raise ValueError(f"the columns of a table have different lengths: {sorted(lengths)}")
@@ -185,7 +189,8 @@ class Table:
         """The samples at an index `(B,)` of this table."""
         return Batch(
             Lazy({name: partial(column.__getitem__, index) for name, column in self.inputs.items()}),
-            {name: target.index_select(0, index) for name, target in self.targets.items()},
+            {name: target.index_select(0, index) for name, target in self.targets.items()}
+            | {name: column[index] for name, column in self.dense.items()},
             self.ids.index_select(0, index),
             whole=self.whole,
             generated={name: each.shares.index_select(0, index) for name, each in self.generated.items()},
@@ -213,6 +218,7 @@ class Table:
             meta={name: values[at.cpu().numpy()] for name, values in self.meta.items()},
             ids=self.ids[at],
             generated={name: each.take(at) for name, each in self.generated.items()},
+            dense={name: column.take(at) for name, column in self.dense.items()},
         )
 
     def only(self, *modalities: str) -> "Table":
@@ -229,6 +235,7 @@ class Table:
             targets={name: target.to(device) for name, target in self.targets.items()},
             ids=self.ids.to(device),
             generated={name: each.to(device) for name, each in self.generated.items()},
+            dense={name: column.to(device) for name, column in self.dense.items()},
         )
 
 

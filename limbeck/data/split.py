@@ -1,6 +1,7 @@
 """Splits into train, validation and test, by provenance; and the audit that looks for what they share."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -11,11 +12,16 @@ from pydantic import Field
 
 from limbeck import process
 from limbeck.config import Spec
+from limbeck.data import maps
 from limbeck.data.source import Table, Windows
 from limbeck.errors import UserError, unknown
+from limbeck.tasks import Task
 from limbeck.words import MANY, samples
 
 Names = np.ndarray[Any, Any]
+
+TEST = "test"
+"""How a data set's column `part` marks what its makers set aside for the test."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +54,21 @@ def audit(train: Table, valid: Table, test: Table) -> dict[str, Any]:
     report["classes absent from training"] = {
         task.name: [
             task.labels[c] if task.labels else str(c)
-            for c in range(task.classes)
-            if not bool((train.targets[task.name] == c).any())
-            and any(bool((p.targets[task.name] == c).any()) for p in (valid, test))
+            for c, (learnt, *asked) in enumerate(zip(*(_present(p, task) for p in (train, valid, test)), strict=True))
+            if any(asked) and not learnt
         ]
         for task in train.tasks
         if task.classes and not task.span
     }
     return report
+
+
+def _present(part: Table, task: Task) -> list[bool]:
+    """Whether each class of a task is in a part."""
+    if task.name in part.dense:
+        return [bool(n) for n in maps.counted(part.dense[task.name]).sum(dim=0)]
+    target = part.targets[task.name]
+    return [bool((target == c).any()) for c in range(task.classes or 0)]
 
 
 def _named(subjects: Sequence[str]) -> dict[str, Any]:
@@ -243,6 +256,38 @@ class KFoldSubjects(Splitter):
         return _by_subject(table, dealt[(self.fold + 1) % self.folds], dealt[self.fold])
 
 
+class Official(Splitter):
+    """The test is what the makers of the data set named so; of the rest, whole subjects validate.
+
+    They are drawn by `seed`, one after another, passing over those that would be too many, until they hold the share;
+    where every subject is too many, the smallest validates.
+    """
+
+    kind: ClassVar[str] = "official"
+    valid: float = Field(0.15, gt=0, lt=1)
+    """Share of the other samples that validates."""
+    seed: int = 0
+    """Which subjects; other than the plan's seed, so that seeds of training share one split."""
+
+    def alone(self, table: Table) -> Split:
+        parts = table.meta.get("part", np.full(len(table), ""))
+        test: Names = parts == TEST
+        if not test.any():
+            raise UserError("no official test part is named in this data; use --split subject")
+        names = table.meta["subject"].astype(str)
+        sizes = Counter(names[~test].tolist())
+        order, valid = _shuffled(sorted(sizes), self.seed), list[str]()
+        wanted = max(1, round(sizes.total() * self.valid))
+        for name in order:
+            if sizes[name] <= wanted:
+                wanted -= sizes[name]
+                valid.append(name)
+        if not valid and len(order) > 1:
+            valid = [min(order, key=lambda name: sizes[name])]
+        in_valid: Names = np.isin(names, valid) & ~test
+        return _made(table, ~test & ~in_valid, in_valid, test)
+
+
 class RandomWindow(Splitter):
     """LEAKY: windows are dealt at random, so a subject, and with overlap nearly a window, is on both sides.
 
@@ -268,4 +313,4 @@ class RandomWindow(Splitter):
         return Split(made.train, made.valid, made.test, True, made.audit)
 
 
-Splitting = BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow
+Splitting = BySubject | LeaveOneSubjectOut | KFoldSubjects | Official | RandomWindow

@@ -5,7 +5,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from limbeck.data.packed import Packed
 
 
 def picture(seed: int, width: int = 20, height: int = 20, mode: str = "RGB") -> Image.Image:
@@ -35,3 +38,15 @@ def zipped(folder: Path, into: Path) -> Path:
         for path in sorted(folder.rglob("*.*"), reverse=True):
             out.write(path, path.relative_to(folder.parent))
     return into
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no row be written to a file from now on."""
+    add = Packed.add
+
+    def full(packed: Packed, row: np.ndarray) -> None:
+        if packed.path:
+            raise OSError(28, "No space left on device")
+        add(packed, row)
+
+    monkeypatch.setattr(Packed, "add", full)

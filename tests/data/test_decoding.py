@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limbeck.data.decoding import NoImage, decode, quiet
+from limbeck.data.decoding import NoImage, decode, quiet, whole
 from tests.data.fake_faces import encoded, picture
 
 
@@ -40,6 +40,16 @@ def test_the_middle_square_is_taken_and_made_smaller_with_antialiasing() -> None
     made, _ = decode(encoded(Image.fromarray(stripes), "PNG"), 16, "grey")
     assert np.ptp(made[0, :, 1:-1].astype(int)) <= 2
     assert abs(float(made.mean()) - 127.5) < 2
+
+
+def test_a_whole_image_keeps_its_shape_and_is_refused_as_a_square_is() -> None:
+    image = picture(2, 90, 60)
+    assert np.array_equal(whole(encoded(image, "PNG"), "rgb"), np.asarray(image))
+    assert np.array_equal(whole(encoded(image, "PNG"), "grey"), np.asarray(image.convert("L")))
+    with pytest.raises(NoImage, match="none of JPEG"):
+        whole(b"no image", "rgb")
+    with pytest.raises(NoImage):
+        whole(encoded(image, "PNG")[:200], "rgb")
 
 
 def test_a_jpeg_far_too_large_is_decoded_at_a_fraction_and_looks_the_same() -> None:

@@ -16,6 +16,7 @@ from limbeck.data.photos import Photo
 from limbeck.data.recordings import Findings
 from limbeck.errors import UserError
 from limbeck.tasks import IGNORE, Task
+from tests.data import fake_faces
 from tests.data.fake_faces import write
 
 PART = Task.of("part", ("one", "two", "three"))
@@ -170,10 +171,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 
 
 def test_a_full_disk_is_said_and_the_images_stay_in_memory(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("limbeck.data.photos._write", full)
+    fake_faces.fill_disk(monkeypatch)
     with pytest.warns(UserWarning, match="not cached: .*No space left"):
         assert len(images(toy)) == 6
     assert [p for p in (cache.folder() / "tables").iterdir() if p.is_dir()] == []

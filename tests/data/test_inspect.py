@@ -11,7 +11,8 @@ from limbeck.data.image_sets import ImageSet, ImageSets
 from limbeck.data.inspect import check, describe, print_check, print_description
 from limbeck.data.own_images import Images
 from limbeck.data.recordings import Findings, Reading, Recording, SensorData, Windowing
-from limbeck.data.split import RandomWindow
+from limbeck.data.scenes import Scenes
+from limbeck.data.split import BySubject, RandomWindow
 from limbeck.data.utkface import UTKFace
 from limbeck.errors import UserError
 from limbeck.tasks import Task
@@ -203,3 +204,34 @@ def test_what_was_generated_is_told_with_confidence_and_teachers(tmp_path: Path)
     assert "3 / 60 / 8" in text
     assert "confidence 0.931" in text
     assert "by 01234567, fe" in text
+
+
+def test_a_set_with_maps_is_described_by_its_pixels_and_its_official_parts() -> None:
+    spec = Scenes(train=20, test=6, size=(16, 32), tasks=())
+    report = describe(spec)
+    assert {name: part["windows"] for name, part in report["parts"].items()} == {"train": 17, "valid": 3, "test": 6}
+    assert report["tasks"] == {}
+    assert sum(report["pixels"]["segmentation"].values()) == 26 * 16 * 32
+    assert report["pixels"]["depth"].keys() == {"values", "missing"}
+    for task, labels in report["pixels"].items():
+        for label, count in labels.items():
+            assert count == sum(part["pixels"][task][label] for part in report["parts"].values())
+    assert report["values"].keys() == {"depth"}
+    assert 1 < report["values"]["depth"]["lowest"] < report["values"]["depth"]["median"] < 60
+    text = shown(print_description, report)
+    assert "16 x 32 pixels" in text
+    assert "scenes: 26 images each of a subject of its own" in text
+    assert f"depth: {report['values']['depth']['lowest']} to " in text
+    share = 100 * report["pixels"]["segmentation"]["wall"] / (26 * 16 * 32)
+    (line,) = (line for line in text.splitlines() if " wall " in line)
+    assert f"{share:.2f} %" in line
+    assert text.splitlines()[-3:] == ["train: 17 images", "valid: 3 images", "test: 6 images"]
+    assert describe(spec, BySubject())["parts"]["test"]["windows"] == 5
+
+
+def test_a_set_with_maps_is_checked_for_classes_that_few_subjects_have() -> None:
+    report = check(Scenes(train=2, test=1, size=(8, 16)))
+    assert report["errors"] == []
+    assert report["files"] == {}
+    assert any("task 'segmentation': no image of 'pole'" in line for line in report["warnings"])
+    assert "3 images" in shown(print_check, report)

@@ -1,5 +1,6 @@
 """Splits: no subject on two sides, everyone tested once, and leaks that are named."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.config import dump, parse
+from limbeck.data.maps import Labels, Reals
 from limbeck.data.source import Dense, Table, Windows
-from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, RandomWindow, Split, audit
+from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, Official, RandomWindow, Split, audit
 from limbeck.errors import UserError
 from limbeck.tasks import Task
 from limbeck.words import subjects
@@ -200,3 +202,64 @@ def test_windows_that_are_kept_apart_are_found_to_overlap_by_their_times() -> No
     assert audit(whole.take([0, 1]), whole.take([2, 9]), whole.take([11, 19]))["overlapping windows"] == {
         "train and valid": 1, "train and test": 0, "valid and test": 0
     }  # fmt: skip
+
+
+def parted(parts: list[str], subjects: list[str] | None = None) -> Table:
+    made = table(subjects or [f"s{i}" for i in range(len(parts))])
+    return replace(made, meta={**made.meta, "part": np.array(parts)})
+
+
+def test_the_official_test_stays_and_of_the_rest_a_share_validates() -> None:
+    """S4-06."""
+    whole = parted(["train"] * 200 + ["test"] * 60)
+    split = Official().split(whole)
+    assert split.test.ids.tolist() == list(range(200, 260))
+    assert len(split.valid) == 30  # 15 % of 200
+    assert rows(split) == list(range(260))
+    assert not split.leaky
+    assert split.valid.ids.tolist() == Official().split(whole).valid.ids.tolist()
+    assert split.valid.ids.tolist() != Official(seed=1).split(whole).valid.ids.tolist()
+    assert len(Official(valid=0.5).split(whole).valid) == 100
+
+
+@given(st.lists(st.integers(0, 8), min_size=9, max_size=60), st.floats(0.05, 0.6), st.integers(0, 5))
+def test_official_validation_takes_whole_subjects_of_about_the_share(
+    owners: list[int], share: float, seed: int
+) -> None:
+    subjects = [*(f"a{i}" for i in owners), "a9", "t", "t"]
+    whole = parted(["train"] * (len(owners) + 1) + ["test"] * 2, subjects)
+    split = Official(valid=share, seed=seed).split(whole)
+    assert not any(a & b for i, a in enumerate(sides(split)) for b in sides(split)[:i])
+    assert rows(split) == list(range(len(subjects)))
+    smallest = min(subjects[:-2].count(name) for name in subjects[:-2])
+    assert len(split.valid) <= max(1, round(share * (len(owners) + 1)), smallest)
+
+
+def test_an_official_split_needs_parts_and_more_than_one_subject_beside_the_test() -> None:
+    for nothing in (many(4), parted(["train"] * 5)):
+        with pytest.raises(UserError, match="no official test part is named in this data; use --split subject"):
+            Official().split(nothing)
+    with pytest.raises(UserError, match="the split leaves no window for validation"):
+        Official().split(parted(["train", "train", "test"], ["a", "a", "b"]))
+    shared = Official().split(parted(["train", "train", "train", "test"], ["a", "b", "c", "c"]))
+    assert shared.leaky
+
+
+def test_an_official_split_is_a_spec_like_the_others() -> None:
+    assert parse(Official, dump(Official(valid=0.2))) == Official(valid=0.2)
+
+
+def test_an_audit_of_maps_counts_classes_without_reading_a_pixel() -> None:
+    stored = torch.empty(3, 2, 2, dtype=torch.uint8, device="meta")
+    counts = torch.tensor([[4, 0, 0], [0, 0, 4], [1, 1, 2]])
+    depth = Reals(torch.empty(3, 2, 2, device="meta"), torch.ones(3, 1))
+    whole = Table(
+        (TASK, Task("depth", quantity="depth")),
+        {"image": Dense(torch.zeros(3, 3, 2, 2))},
+        {},
+        {"subject": np.array(["a", "b", "c"])},
+        dense={"a": Labels(stored, counts), "depth": depth},
+    )
+    parts = [whole.take(torch.tensor([i])) for i in range(3)]
+    assert audit(*parts)["classes absent from training"] == {"a": ["y", "z"]}
+    assert audit(parts[2], parts[0], parts[1])["classes absent from training"] == {"a": []}
