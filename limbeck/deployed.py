@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck import models
@@ -28,8 +29,8 @@ UNSEALED = SEAL + b"0" * 16
 
 
 class Probabilities(nn.Module):
-    """A model from raw windows `(B, M, L)`, or pixels `(B, M, H, W)`, to one answer a task: probabilities `(B, C)`, or
-    real values `(B, 1)`."""
+    """A model from raw windows `(B, M, L)`, or pixels `(B, M, H, W)`, to one answer a task: probabilities `(B, C, *S)`,
+    unit vectors `(B, 3, *S)` for directions, or other real values `(B, 1, *S)`."""
 
     def __init__(self, model: nn.Module, tasks: Sequence[Task], modality: str) -> None:
         super().__init__()
@@ -38,12 +39,18 @@ class Probabilities(nn.Module):
     def forward(self, window: Tensor) -> tuple[Tensor, ...]:
         ids = torch.zeros(window.shape[0], dtype=torch.long, device=window.device)
         logits = self.model(Batch({self.modality: window}, {}, ids)).logits
-        return tuple(logits[t.name].softmax(dim=1) if t.classes else logits[t.name] for t in self.tasks)
+        return tuple(_answer(task, logits[task.name]) for task in self.tasks)
+
+
+def _answer(task: Task, logits: Tensor) -> Tensor:
+    if task.classes:
+        return logits.softmax(dim=1)
+    return F.normalize(logits, dim=1) if task.quantity == "direction" else logits
 
 
 class TorchModel:
     """A trained module: `model(windows)` gives probabilities `(B, C)`, or real values `(B, 1)`, by task; of images,
-    pixels from 0 to 255.
+    pixels from 0 to 255. Where answers are for every pixel, they are `(B, C, H, W)`.
 
     A copy, on the CPU and in evaluation mode. Raises `UserError` for windows of another shape and for NaN.
     """
@@ -120,8 +127,16 @@ def input_name(card: Card) -> str:
 
 def shape(card: Card) -> tuple[int, ...]:
     """Of what a model reads: (M, L), or (M, H, W) of images."""
-    size = (card["size"], card["size"]) if modality(card) == IMAGE else (card["window"],)
-    return (len(card["channels"]), *size)
+    if modality(card) != IMAGE:
+        return (len(card["channels"]), card["window"])
+    side = card["size"]
+    return (len(card["channels"]), *(side if pixelwise(card) else (side, side)))
+
+
+def pixelwise(card: Card) -> bool:
+    """Whether a model answers for every pixel: its card names the height and width of images, which need not be
+    squares."""
+    return isinstance(card.get("size"), list | tuple)
 
 
 def modality(card: Card) -> str:

@@ -99,7 +99,7 @@ def _built(run: Path) -> str:
     """Names what a student is built by; a network a task, all of them."""
     about = checkpoint.read_json(run / "best" / "model.json")
     parts = [checkpoint.read_json(run / part / "best" / "model.json") for part in about.get("parts", [])]
-    return digest([[a["spec"], a["shape"], [t["classes"] for t in a["tasks"]]] for a in parts or [about]])
+    return digest([[a["spec"], a["shape"], [Task.from_plain(t).width for t in a["tasks"]]] for a in parts or [about]])
 
 
 def untrained(

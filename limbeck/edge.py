@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ TOLERANCE = 1e-4
 BATCHES = (1, 4, 9)
 """Sizes of batch that are tried beside the large ones, so that a batch axis which the exporter froze shows."""
 CHUNK = 256
+LARGEST = 1 << 20
+"""Pixels that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Parity:
     """How an exported file answers against the trained model, both on the same `windows`; images, if its `input` is.
 
     - `difference`, by task: the largest |difference| of a probability; of real values, as a share of the largest.
-    - `agreement`, by task with classes: the share of windows for which both name the same class.
+    - `agreement`, by task with classes: the share of windows (or of pixels) for which both name the same class.
     - `digest`: of the file's bytes.
     """
 
@@ -131,7 +134,9 @@ def _card(tasks: Sequence[Task], shape: Sequence[int], card: Mapping[str, Any]) 
     """All that a device must know to call the model and to read its answers."""
     if len(card["channels"]) != shape[0]:
         raise ValueError(f"samples of {shape[0]} channels, but the card names {card['channels']}")
-    time = {"rate": card["rate"], "window": shape[1]} if len(shape) == 2 else {"size": shape[1]}
+    if len(shape) == 3 and deployed.shape(card) != tuple(shape):
+        raise ValueError(f"images of {tuple(shape)}, but the card says {deployed.shape(card)}")
+    time = {"rate": card["rate"], "window": shape[1]} if len(shape) == 2 else {"size": card["size"]}
     return {
         "limbeck": metadata.version("limbeck"),
         **time,
@@ -193,8 +198,10 @@ def _compare(trained: TorchModel, exported: EdgeModel, check: Column) -> tuple[d
     """`Parity.difference` and `.agreement` over every window, and over the first few at each size of `BATCHES`."""
     difference = {task.name: 0.0 for task in trained.tasks}
     same = {task.name: 0 for task in trained.tasks if task.classes}
+    asked = dict(same)
+    chunk = max(1, min(CHUNK, LARGEST // math.prod(check.shape[1:])))
     small = [torch.arange(size) % len(check) for size in BATCHES]
-    large = [torch.arange(start, min(start + CHUNK, len(check))) for start in range(0, len(check), CHUNK)]
+    large = torch.arange(len(check)).split(chunk)
     for number, index in enumerate([*small, *large]):
         windows = check[index].cpu().numpy()
         ours, theirs = trained(windows), exported(windows)
@@ -208,21 +215,26 @@ def _compare(trained: TorchModel, exported: EdgeModel, check: Column) -> tuple[d
                 )
             difference[name] = max(difference[name], worst)
             if name in same and number >= len(small):
-                same[name] += int((answer.argmax(axis=1) == theirs[name].argmax(axis=1)).sum())
-    return difference, {name: count / len(check) for name, count in same.items()}
+                equal = answer.argmax(axis=1) == theirs[name].argmax(axis=1)
+                same[name] += int(equal.sum())
+                asked[name] += equal.size
+    return difference, {name: count / asked[name] for name, count in same.items()}
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on its own deprecations, on torchvision, and on how an LSTM holds its weights."""
-    log = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = log.level
+    """Without the exporter's remarks on its own deprecations, on torchvision, on empty lists, and on how an LSTM holds
+    its weights."""
+    logs = [logging.getLogger(name) for name in ("torch.onnx._internal.exporter._registration", "onnx_ir")]
+    levels = [log.level for log in logs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
-        log.setLevel(logging.ERROR)
+        for log in logs:
+            log.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            log.setLevel(level)
+            for log, level in zip(logs, levels, strict=True):
+                log.setLevel(level)

@@ -15,6 +15,7 @@ from limbeck.data.layout import layout
 from limbeck.data.recordings import Findings
 from limbeck.errors import UserError, unknown
 from limbeck.predict_images import predict_images
+from limbeck.predict_pixels import predict_pixels
 from limbeck.rows import answers, show, write
 from limbeck.tasks import Task
 from limbeck.timeline import Array, Row, Segment
@@ -39,7 +40,8 @@ def predict_file(
     """Answers for a CSV or Parquet file by the model of a run folder or an `.onnx` file, and what was odd about it; of
     a model of images, for an image, a folder or a zip of them.
 
-    Written to `out` and drawn to `plot`; a table in the terminal where neither is given. `rate` (Hz) is for a file
+    Written to `out` and drawn to `plot`; a table in the terminal where neither is given. Of a model that answers for
+    every pixel `out` may be a folder, which takes the maps. `rate` (Hz) is for a file
     without times, `time` names the column of a file that has them, `channels` those that are the model's, in its order,
     where they are called otherwise. `domain` is the data set to answer as, where the model keeps some apart.
     """
@@ -47,6 +49,8 @@ def predict_file(
     if deployed.modality(model.card) == IMAGE:
         if rate or stride or plot or channels:
             raise UserError(f"{source} reads images; rate, stride, channels and plot are for recordings")
+        if deployed.pixelwise(model.card):
+            return _predict_pixels(model, recording, out, console)
         rows = predict_images(model, model.tasks, model.card, recording, console)
     else:
         rows = _predict_recording(model, recording, rate, stride, plot, console, time, channels)
@@ -55,6 +59,18 @@ def predict_file(
     for path in filter(None, (out, plot)):
         console.print(f"{len(rows)} {deployed.input_name(model.card)}s: {path}", highlight=False, markup=False)
     if not out and not plot:
+        show(rows, model.tasks, console)
+    return rows
+
+
+def _predict_pixels(
+    model: deployed.TorchModel | deployed.EdgeModel, images: Path, out: Path | None, console: Console
+) -> list[Row]:
+    """Maps of images, which go to a folder; a table in the terminal where none is given."""
+    rows = predict_pixels(model, model.tasks, model.card, images, out, console)
+    if out:
+        console.print(f"{len(rows)} images: {out}", highlight=False, markup=False)
+    else:
         show(rows, model.tasks, console)
     return rows
 

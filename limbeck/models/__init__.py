@@ -9,6 +9,7 @@ from torch import nn
 from limbeck.checkpoint import sha256
 from limbeck.config import parse
 from limbeck.errors import UserError, unknown
+from limbeck.models.dense import DeepLab, DenseModel, SegNet
 from limbeck.models.heads import Model, MultiTask, Normalise, Several, fixed
 from limbeck.models.heart import MLP, PPGResNet
 from limbeck.models.hybrid import Hybrid
@@ -20,8 +21,13 @@ from limbeck.tasks import Task
 Sensor = MTLNet | BiLSTM | ResNet1D | Hybrid
 Heart = PPGResNet | MLP
 Image = VGG | ResNet18
+Pixels = SegNet | DeepLab
 KINDS: dict[str, type[Model]] = {
-    c.kind: c for c in (MTLNet, BiLSTM, ResNet1D, Hybrid, PPGResNet, MLP, WideResNet, ImageWideResNet, VGG, ResNet18)
+    c.kind: c
+    for c in (
+        *(MTLNet, BiLSTM, ResNet1D, Hybrid, PPGResNet, MLP, WideResNet, ImageWideResNet, VGG, ResNet18),
+        *(SegNet, DeepLab),
+    )
 }
 
 __all__ = [
@@ -29,6 +35,8 @@ __all__ = [
     "MLP",
     "VGG",
     "BiLSTM",
+    "DeepLab",
+    "DenseModel",
     "Heart",
     "Hybrid",
     "Image",
@@ -39,8 +47,10 @@ __all__ = [
     "MultiTask",
     "Normalise",
     "PPGResNet",
+    "Pixels",
     "ResNet1D",
     "ResNet18",
+    "SegNet",
     "Sensor",
     "Several",
     "WideResNet",
@@ -74,6 +84,8 @@ def load(folder: Path, which: str = "student") -> tuple[nn.Module, tuple[Task, .
         raise unknown(f"model in {folder}:", which, known)
     _sound(weights)
     tasks = tuple(map(Task.from_plain, about["tasks"]))
-    model = parse(KINDS[about["spec"]["kind"]], about["spec"]).build(tasks, about["shape"])
+    # The weights that training began with are not needed, and may lie elsewhere by now.
+    begun = {"weights": None} if "weights" in about["spec"] else {}
+    model = parse(KINDS[about["spec"]["kind"]], about["spec"] | begun).build(tasks, about["shape"])
     model.load_state_dict(load_file(weights))
     return model.eval(), tasks

@@ -3,10 +3,12 @@
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limbeck.batch import DOMAIN, Batch, Outputs
@@ -18,7 +20,9 @@ from limbeck.models.sets import Norms, by_set
 from limbeck.tasks import Task
 
 SHARED = "shared"
-"""The feature `(B, F)` that all heads read."""
+"""The feature that all heads read: `(B, F)`, or `(B, F, H, W)` where they answer for every pixel."""
+MAP = "map"
+"""The feature `(B, F, *S)` along time or space, of which `shared` is the mean, or itself; not every model has one."""
 How = Literal["channel", "scale", "within", "window"]
 LARGEST = 1 << 24
 """Values that statistics are taken of at once."""
@@ -97,13 +101,32 @@ def _sums(x: Tensor) -> tuple[Tensor, Tensor]:
     return counts @ values, counts @ values.square()
 
 
+class Pooled(nn.Sequential):
+    """Layers that make a map `(B, F, L)` of windows, and its mean `(B, F)` over time."""
+
+    def map(self, x: Tensor) -> Tensor:
+        """What the mean is taken of."""
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(self.map(x))
+
+    @staticmethod
+    def pool(made: Tensor) -> Tensor:
+        """The mean over time."""
+        return F.adaptive_avg_pool1d(made, 1).flatten(1)
+
+
 class MultiTask(nn.Module):
-    """A trunk `(B, M, L) -> (B, F)` and a linear head a task, on the input `modality`. Declares the feature `shared`.
+    """A trunk `(B, M, L) -> (B, F)` and a head a task, on the input `modality`. Declares the feature `shared`, and
+    `map` where there is one.
 
     With `stitch` each head reads the feature through a learnt vector of its own, and declares what it reads as
-    `shared:<task>`. `reads` names the feature of each task's head. `hidden` units make a second layer of each head.
-    With `sets` above 1 the trunk has norms for each of so many data sets, and the input `domain` says whose a sample
-    is.
+    `shared:<task>`. `reads` names the feature of each task's head. `head` makes the head of a task, a linear one if it
+    is not given. With `sets` above 1 the trunk has norms for each of so many data sets, and the input `domain` says
+    whose a sample is.
     """
 
     def __init__(
@@ -114,28 +137,38 @@ class MultiTask(nn.Module):
         normalise: Normalise | None,
         stitch: bool = False,
         modality: str = MODALITY,
-        hidden: int = 0,
+        head: Callable[[Task], nn.Module] | None = None,
         sets: int = 1,
     ) -> None:
         super().__init__()
         self.modality, self.sets = modality, sets
         self.width, self.tasks, self.normalise, self.trunk = width, tuple(tasks), normalise, trunk
         # Lists, not dicts by name: a label column may have any name, an attribute of a module may not.
-        self.heads = nn.ModuleList(_head(width, hidden, task.classes or 1) for task in tasks)
+        self.heads = nn.ModuleList(map(head or partial(layered, width, 0), tasks))
         self.stitches = nn.ParameterList(torch.full((width,), 0.5) for _ in tasks if stitch)
         self.stitched = stitch
         self.reads = {task.name: f"{SHARED}:{task.name}" if stitch else SHARED for task in tasks}
 
     def head(self, task: str) -> nn.Module:
-        """The head of a task: logits `(B, C)` from the feature it reads."""
+        """The head of a task: logits `(B, C, *S)` from the feature it reads."""
         return self.heads[[t.name for t in self.tasks].index(task)]
 
-    def forward(self, batch: Batch) -> Outputs:
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """`shared`, and `map` where there is one; without asking the heads."""
         x = batch.inputs[self.modality]
         x = x if self.normalise is None else self.normalise(x)
-        feature: Tensor = self.trunk(x) if self.sets == 1 else by_set(self.trunk, x, self._domain(batch), self.sets)
-        features = {SHARED: feature}
+        if self.sets > 1:
+            return {SHARED: by_set(self.trunk, x, self._domain(batch), self.sets)}
+        if isinstance(self.trunk, Pooled):
+            made = self.trunk.map(x)
+            return {SHARED: self.trunk.pool(made), MAP: made}
+        feature: Tensor = self.trunk(x)
+        return {SHARED: feature} if feature.ndim == 2 else {SHARED: feature, MAP: feature}
+
+    def forward(self, batch: Batch) -> Outputs:
+        features = self.features(batch)
         if self.stitched:
+            feature = features[SHARED]
             for task, vector in zip(self.tasks, self.stitches, strict=True):
                 features[self.reads[task.name]] = feature * vector
         logits = {name: head(features[read]) for (name, read), head in zip(self.reads.items(), self.heads, strict=True)}
@@ -150,10 +183,11 @@ class MultiTask(nn.Module):
         return batch.inputs[DOMAIN]
 
 
-def _head(width: int, hidden: int, classes: int) -> nn.Module:
+def layered(width: int, hidden: int, task: Task) -> nn.Module:
+    """A head that reads a feature `(B, width)`, through a layer of so many `hidden` units if there are any."""
     if not hidden:
-        return nn.Linear(width, classes)
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+        return nn.Linear(width, task.width)
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, task.width))
 
 
 class Several(nn.Module):

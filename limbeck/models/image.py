@@ -1,6 +1,7 @@
 """Networks for images of faces and the like."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from limbeck.batch import IMAGE
 from limbeck.errors import UserError
-from limbeck.models.heads import Model, MultiTask
+from limbeck.models.heads import Model, MultiTask, layered
 from limbeck.models.sets import Norms
 from limbeck.tasks import Task
 
@@ -100,7 +101,8 @@ class ImageModel(Model):
         channels, height, width = shape
         trunk, features = self.trunk(channels, min(height, width))
         normalise = self.normaliser(channels, 2)
-        return MultiTask(trunk, features, tasks, normalise, self.stitch, self.modality, self.head, self.sets)
+        head = partial(layered, features, self.head)
+        return MultiTask(trunk, features, tasks, normalise, self.stitch, self.modality, head, self.sets)
 
 
 class VGG(ImageModel):

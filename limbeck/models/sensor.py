@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.models.heads import Model
+from limbeck.models.heads import Model, Pooled
 
 
 class _Convolutions(nn.Module):
@@ -126,4 +126,4 @@ class ResNet1D(Model):
             wider = self.width * 2 ** ((number + 1) // 2)
             layers.append(Block(now, wider, self.kernel, 2 if wider != now else 1))
             now = wider
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten()), now
+        return Pooled(*layers), now

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from limbeck import checkpoint
-from limbeck.config import dump
+from limbeck.config import dump, parse
 from limbeck.data.source import Dense
 from limbeck.errors import UserError
-from limbeck.models import KINDS, Several, load
+from limbeck.models import KINDS, DeepLab, DenseModel, Several, load
 from limbeck.tasks import Task
 from limbeck.teachers import fingerprint
 from tests.conftest import table
@@ -20,7 +20,7 @@ TASKS = (Task.of("activity", ("still", "walk", "run")), Task("rate", 12, span=(3
 
 
 def write(folder: Path, kind: str = "resnet1d", tasks: tuple[Task, ...] = TASKS, stitch: bool = False) -> str:
-    spec = KINDS[kind](stitch=stitch, normalise="channel")
+    spec = parse(KINDS[kind], {"stitch": stitch, "normalise": "channel"})
     shape = (3, 40) if spec.modality == "sensor" else (3, 16, 16)
     model = spec.build(tasks, shape)
     assert model.normalise is not None
@@ -36,14 +36,25 @@ def write(folder: Path, kind: str = "resnet1d", tasks: tuple[Task, ...] = TASKS,
     return fingerprint(model)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("stitch", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "stitch"), [(k, s) for k in KINDS for s in (True, False) if not (s and issubclass(KINDS[k], DenseModel))]
+)
 def test_a_model_comes_back_with_weights_statistics_and_tasks(tmp_path: Path, kind: str, stitch: bool) -> None:
     printed = write(tmp_path, kind, stitch=stitch)
     model, tasks = load(tmp_path)
     assert tasks == TASKS
     assert fingerprint(model) == printed
     assert not any(m.training for m in model.modules())
+
+
+def test_the_weights_that_training_began_with_need_not_be_there_any_more(tmp_path: Path) -> None:
+    printed = write(tmp_path, "deeplab")
+    about = json.loads((tmp_path / "model.json").read_text())
+    about["spec"]["weights"] = str(tmp_path / "moved.safetensors")
+    checkpoint.write_json(tmp_path / "model.json", about)
+    assert fingerprint(load(tmp_path)[0]) == printed
+    with pytest.raises(UserError, match=r"there is no file .*moved\.safetensors to take weights from"):
+        DeepLab(weights=tmp_path / "moved.safetensors").build(TASKS, (3, 32, 32))
 
 
 def test_a_task_is_the_same_after_json() -> None:
