@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from limbeck import groups, metrics
+from limbeck import groups, metrics, pixels
 from limbeck.batch import DOMAIN
 from limbeck.tasks import Task
 from limbeck.values import is_real
@@ -89,3 +89,44 @@ def _plain(scores: Mapping[str, Any]) -> dict[str, Any]:
     """With None for what is not a number, and for limits that are none."""
     nothing = {k for k, v in scores.items() if np.isnan(v).any()}
     return {k: None if k in nothing else v for k, v in scores.items()}
+
+
+def dense(task: Task, sums: Array, size: int, meta: Mapping[str, Array], everyone: bool = True) -> dict[str, Any]:
+    """Of the sums `(N, K)` that `pixels` made of answers for every pixel, to images of `size` pixels.
+
+    `n` are labelled pixels. A subject's `leverage`, where classes are asked for, is what stands for its part in the
+    mean IoU: that is no mean over subjects, but the mean of these.
+    """
+    names, number = groups.named(meta["subject"])
+    each, images = np.zeros((len(names), sums.shape[1])), np.bincount(number, minlength=len(names))
+    np.add.at(each, number, sums)
+    known = pixels.pixels(task, each) > 0
+    each, images = each[known], images[known]
+    whole = pixels.scores(task, each.sum(axis=0))
+    people = [pixels.scores(task, one) | {"images": int(count)} for one, count in zip(each, images, strict=True)]
+    few = len(people) <= MANY
+    kept = ("n", "images", *(pixels.NAMES[pixels.kind(task)][: None if few else 1]))
+    rows = [_plain({k: one[k] for k in kept if k != "loss"}) for one in people]
+    if pixels.kind(task) == "classes" and rows:
+        for row, value in zip(rows, pixels.leverage(task, each, images).tolist(), strict=True):
+            row["leverage"] = value
+    named = [name for name, one in zip(names, known, strict=True) if one]
+    return {
+        **_plain(whole),
+        **_about(task, each.sum(axis=0)),
+        "size": size,
+        "subjects": dict(zip(named, rows, strict=True)) if few or everyone else {},
+        "interval": groups.pixel_intervals(task, each),
+    }
+
+
+def _about(task: Task, total: Array) -> dict[str, Any]:
+    """What else is told of answers for every pixel."""
+    if pixels.kind(task) != "classes":
+        return {"unit": task.unit} if pixels.kind(task) == "depth" else {}
+    matrix = pixels.confusion(task, total)
+    return {
+        "labels": list(task.labels) or [str(c) for c in range(task.classes or 0)],
+        "confusion": matrix.astype(int).tolist(),
+        "iou": [None if np.isnan(share) else float(share) for share in pixels.iou(matrix)],
+    }

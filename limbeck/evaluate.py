@@ -1,7 +1,8 @@
 """What a model answers for a table, and how good that is: student, teachers, and the pair of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from limbeck import assessment, checkpoint, metrics
-from limbeck.batch import Outputs
+from limbeck import assessment, checkpoint, metrics, pixels
+from limbeck.batch import Batch, Outputs
 from limbeck.config import digest
 from limbeck.data.source import Table
 from limbeck.data.split import Split
@@ -33,7 +34,8 @@ CHECK = "checksum"
 def answers(model: nn.Module, table: Table, device: torch.device | None = None) -> dict[str, Tensor]:
     """The logits `(N, C)` of every row, by task, in evaluation mode and without gradient; on the CPU.
 
-    The model's mode is as before afterwards.
+    Of a task that asks for every pixel the sums `(N, K)` that `pixels.sums` makes of the logits, float64, and nothing
+    where the table has no targets of it. The model's mode is as before afterwards.
     """
     return dict(_outputs(model, table, (), device).logits)
 
@@ -41,17 +43,22 @@ def answers(model: nn.Module, table: Table, device: torch.device | None = None) 
 def _outputs(model: nn.Module, table: Table, features: Sequence[str], device: torch.device | None) -> Outputs:
     """Logits and the named features of every row, on the CPU."""
     device = device or _device(model)
-    training, logits, found = model.training, [], []
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for index in torch.arange(len(table), device=table.ids.device).split(_chunk(model, table)):
-                each: Outputs = model(table.rows(index).to(device))
-                logits.append(each.logits)
-                found.append({name: each.features[name] for name in features})
-    finally:
-        model.train(training)
+    logits, found = [], []
+    with _judging(model), torch.inference_mode():
+        for index in torch.arange(len(table), device=table.ids.device).split(_chunk(model, table)):
+            batch = table.rows(index).to(device)
+            each: Outputs = model(batch)
+            logits.append(_answered(each, batch, table))
+            found.append({name: each.features[name].float() for name in features})
     return Outputs(_joined(logits), _joined(found))
+
+
+def _answered(outputs: Outputs, batch: Batch, table: Table) -> dict[str, Tensor]:
+    """Logits `(B, C)`, and sums `(B, K)` of what is answered for every pixel."""
+    dense = {task.name: task for task in table.tasks if task.name in table.dense}
+    flat = {name: logits.float() for name, logits in outputs.logits.items() if logits.ndim == 2}
+    asked = {name: task for name, task in dense.items() if name in outputs.logits}
+    return flat | {n: pixels.sums(task, outputs.logits[n], batch.targets[n]) for n, task in asked.items()}
 
 
 def _chunk(model: nn.Module, table: Table) -> int:
@@ -61,7 +68,7 @@ def _chunk(model: nn.Module, table: Table) -> int:
 
 
 def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.cat([part[name].float().cpu() for part in parts]) for name in parts[0]}
+    return {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -81,7 +88,10 @@ def assess(
     """
     assessed = {}
     for task in tasks:
-        if task.name in logits:
+        if task.name in logits and task.name in table.dense:
+            size = math.prod(table.dense[task.name].shape[-2:])
+            assessed[task.name] = assessment.dense(task, logits[task.name].numpy(), size, table.meta, everyone)
+        elif task.name in logits:
             answer, target = logits[task.name].numpy(), table.targets[task.name].cpu().numpy()
             assessed[task.name] = assessment.scores(task, answer, target, table.meta, everyone)
     return assessed
@@ -93,10 +103,14 @@ def parts(logits: Mapping[str, Mapping[str, Tensor]], split: Split) -> dict[str,
 
 
 def brief(logits: Mapping[str, Tensor], table: Table, tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
-    """What is logged during training, by task: accuracy, macro_f1 and loss, of real values mae, rmse and loss."""
+    """What is logged during training, by task: accuracy, macro_f1 and loss, of real values mae, rmse and loss; all that
+    `pixels.rates` tells of answers for every pixel."""
     rows = {}
     for task in tasks:
-        if task.name in logits:
+        if task.name in logits and task.name in table.dense:
+            values = pixels.scores(task, logits[task.name].sum(dim=0).numpy())
+            rows[task.name] = {k: v for k, v in values.items() if k != "n"}
+        elif task.name in logits:
             answer, target = logits[task.name].numpy(), table.targets[task.name].cpu().numpy()
             if is_real(task):
                 values, kept = metrics.value_scores(metrics.errors(task, answer, target)), ("mae", "rmse", "loss")
@@ -117,6 +131,34 @@ def agreement(one: Mapping[str, Tensor], two: Mapping[str, Tensor], tasks: Seque
     }
 
 
+def agree(student: nn.Module, other: nn.Module, table: Table, device: torch.device | None = None) -> dict[str, float]:
+    """The share of labelled pixels on which two models agree as `pixels.alike` says, by task that asks for every pixel
+    and that both answer; NaN where nothing is labelled. Their modes are as before afterwards."""
+    models, device = (student, other), device or _device(student)
+    tasks = [task for task in table.tasks if task.name in table.dense]
+    found: dict[str, Tensor] = {}
+    with _judging(*models) as (one, two), torch.inference_mode():
+        for index in torch.arange(len(table), device=table.ids.device).split(_chunk(student, table)) if tasks else ():
+            batch = table.rows(index).to(device)
+            ours, theirs = one(batch).logits, two(batch).logits
+            for task in tasks:
+                if task.name in ours and task.name in theirs:
+                    each = pixels.alike(task, ours[task.name], theirs[task.name], batch.targets[task.name])
+                    found[task.name] = found.get(task.name, 0) + each
+    return {name: float(same / count) for name, (count, same) in found.items()}
+
+
+@contextmanager
+def _judging(*models: nn.Module) -> Iterator[tuple[nn.Module, ...]]:
+    """Models in evaluation mode, and then in the mode they were in."""
+    modes = [model.training for model in models]
+    try:
+        yield tuple(model.eval() for model in models)
+    finally:
+        for model, mode in zip(models, modes, strict=True):
+            model.train(mode)
+
+
 def traces(answers: Mapping[str, Mapping[str, Tensor]], table: Table, tasks: Sequence[Task]) -> dict[str, Array]:
     """The arrays of `values.npz`: what each model (`answers` are logits by model, then task) says of every row.
 
@@ -124,7 +166,7 @@ def traces(answers: Mapping[str, Mapping[str, Tensor]], table: Table, tasks: Seq
     for each model `TASK/MODEL/value`, and `/low` and `/high` where it gives a distribution; float32 `(N,)` in the
     task's unit. Empty without such a task.
     """
-    real = [task for task in tasks if is_real(task)]
+    real = [task for task in tasks if is_real(task) and task.name in table.targets]
     found: dict[str, Array] = {}
     for task in real:
         found[f"{task.name}/truth"] = table.targets[task.name].cpu().numpy().astype(np.float32)
@@ -147,6 +189,8 @@ def remember(
     the teacher again for `check` rows spread over the table, one at a time in another order, and raises `UserError`
     where it answers otherwise: then it is not a function of the row, and may not be cached.
     """
+    if table.dense:
+        raise UserError("answers for every pixel are too large to be remembered; the teacher must be asked each time")
     device = _device(teacher)
     key = digest([teacher.fingerprint() or fingerprint(teacher), table.digest, table.ids.tolist()])
     path = _place(at, key, features) if at else None
@@ -173,7 +217,7 @@ def remember(
 
 def recalled(model: nn.Module, table: Table, at: Path) -> dict[str, Tensor]:
     """What `answers` gives for a model that never changes: read from the folder where an earlier run stored it."""
-    key = digest([fingerprint(model), table.digest, table.ids.tolist()])
+    key = digest([fingerprint(model), table.digest, table.ids.tolist(), *([pixels.LAYOUT] if table.dense else [])])
     return dict(_stored(model, table, (), _place(at, key, ())).logits)
 
 

@@ -1,107 +1,35 @@
 """A finished run folder, read."""
 
 import json
-import math
 import zipfile
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, Discriminator, Tag, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from limbeck.errors import UserError
-from limbeck.measures import CLASSES, Measures, ordered, values
+from limbeck.scored import (
+    KINDS,
+    AnyScores,
+    AreaScores,
+    ClassScores,
+    DepthScores,
+    DirectionScores,
+    Number,
+    PixelScores,
+    Scores,
+    Stats,
+    ValueScores,
+)
 
 FILES = ("recipe.json", "environment.json", "splits.json", "data.json", "scores.json")
 STUDENT = "student"
 WEIGHT = "weight("
 """How the names of weights begin among those of loss terms."""
-Number = Annotated[float | None, BeforeValidator(lambda v: None if isinstance(v, float) and math.isnan(v) else v)]
-"""A score (a share in 0..1, a loss in nats, an error in its unit); None where nothing was labelled."""
-
-
-class Stats(BaseModel):
-    """Scores of one subject or circumstance on one task."""
-
-    n: int
-    accuracy: Number = None
-    macro_f1: Number = None
-    one_off: Number = None
-    mae: Number = None
-    rmse: Number = None
-    r: Number = None
-    within_5: Number = None
-    bias: Number = None
-
-
-class Scores(Stats, ABC):
-    """Scores of one model on one task and one part of the data."""
-
-    loss: Number = None
-    subjects: dict[str, Stats]
-    interval: dict[str, tuple[float, float] | None] | None = None
-
-    @property
-    @abstractmethod
-    def measures(self) -> Measures:
-        """What is told of the task, the first being what it is judged by."""
-
-    @property
-    def counts(self) -> dict[str, tuple[int, float]]:
-        """Windows, and the mean over them of what the task is judged by, by subject."""
-        judge = self.measures[0].key
-        found = {name: (s.n, getattr(s, judge)) for name, s in self.subjects.items()}
-        return {name: (n, mean) for name, (n, mean) in found.items() if mean is not None}
-
-    def value(self, key: str) -> float | None:
-        """A score by its key; None where nothing was labelled."""
-        found: float | None = getattr(self, key)
-        return found
-
-
-class ClassScores(Scores):
-    """Of a classification. `middles` where its classes are stretches of a scale, in `unit`; `domains`: by data set."""
-
-    weighted_f1: Number = None
-    ece: Number = None
-    confusion: list[list[int]]
-    labels: list[str]
-    middles: tuple[float, ...] = ()
-    unit: str = ""
-    domains: dict[str, Stats] = {}
-
-    @property
-    def measures(self) -> Measures:
-        return ordered(self.unit) if self.middles else CLASSES
-
-
-class ValueScores(Scores):
-    """Of real values: `metrics.value_scores` says what each is. `groups`: by circumstance (activity), then name."""
-
-    limits: tuple[float, float] | None = None
-    mae_argmax: Number = None
-    mae_expectation: Number = None
-    coverage: Number = None
-    width: Number = None
-    entropy: Number = None
-    groups: dict[str, dict[str, Stats]] = {}
-    unit: str = ""
-
-    @property
-    def measures(self) -> Measures:
-        return values(self.unit)
-
-
-KINDS = ("of classes", "of values")
-"""Tags of the two kinds of scores, told by what only real values have."""
-AnyScores = Annotated[
-    Annotated[ClassScores, Tag(KINDS[0])] | Annotated[ValueScores, Tag(KINDS[1])],
-    Discriminator(lambda v: KINDS["rmse" in v if isinstance(v, Mapping) else isinstance(v, ValueScores)]),
-]
 
 
 class Model(BaseModel):
@@ -154,7 +82,9 @@ class Finished:
     @property
     def rule(self) -> str:
         """What chose the snapshot that was kept."""
-        return f"best mean validation {self.recipe.get('select', 'score').replace('_', '-').replace('mae', 'MAE')}"
+        rule = self.recipe.get("select", "score")
+        named = {"mae": "MAE", "relative": "logarithm of what each task is judged by"}
+        return f"best mean validation {named.get(rule, rule.replace('_', '-'))}"
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -249,3 +179,9 @@ def text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "none" if value is None else str(value).lower()
     return ",".join(map(text, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+__all__ = [
+    "AnyScores", "AreaScores", "ClassScores", "DepthScores", "DirectionScores", "Finished", "Model", "Number",
+    "PixelScores", "Scored", "Scores", "Selected", "Stats", "ValueScores", "leaves", "load", "load_scores", "text",
+]  # fmt: skip

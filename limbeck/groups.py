@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from limbeck import metrics
-from limbeck.tasks import IGNORE
+from limbeck import metrics, pixels
+from limbeck.tasks import IGNORE, Task
 from limbeck.words import MANY
 
 Array = np.ndarray[Any, Any]
@@ -130,6 +130,13 @@ def value_intervals(tallies: Mapping[str, metrics.Errors], draws: int = 1000, se
     return bootstrap(np.ones(len(sums), int), read, ("mae", "rmse"), draws, seed)
 
 
+def pixel_intervals(task: Task, each: Array, draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
+    """95 % intervals over groups of what is told of every pixel, from the sums `(G, K)` of groups that have a label, by
+    `bootstrap`."""
+    names = tuple(name for name in pixels.NAMES[pixels.kind(task)] if name != "loss")
+    return bootstrap(np.ones(len(each), int), lambda times: pixels.rates(task, times @ each), names, draws, seed)
+
+
 def bootstrap(
     times: Array, read: Callable[[Array], Mapping[str, Array]], names: tuple[str, ...], draws: int, seed: int
 ) -> dict[str, Interval]:
@@ -137,7 +144,7 @@ def bootstrap(
 
     `times` `(K,)` are the groups of each kind. Of n groups all but one are drawn again, which makes the variance
     unbiased, and the standard error is widened by Student's t with n - 1 degrees of freedom, as percentiles are far too
-    narrow for a handful of subjects. Nothing but errors in a unit goes beyond 1.
+    narrow for a handful of subjects. Nothing but errors in a unit goes beyond 1. None too of what is not a number.
     """
     from scipy.stats import t
 
@@ -146,8 +153,11 @@ def bootstrap(
         return dict.fromkeys(names)
     drawn = np.random.default_rng(seed).multinomial(count - 1, times / count, size=draws)
     found: dict[str, Interval] = {}
-    for name, values in read(np.concatenate([times[None], drawn])).items():
+    made = read(np.concatenate([times[None], drawn]))
+    for name in names:
+        values = made[name]
         half = t.ppf(0.975, count - 1) * values[1:].std()
         most = np.inf if name in metrics.UNBOUNDED else 1.0
-        found[name] = [float(max(0.0, values[0] - half)), float(min(most, values[0] + half))]
+        bounds = [float(max(0.0, values[0] - half)), float(min(most, values[0] + half))]
+        found[name] = None if np.isnan(values).any() else bounds
     return found

@@ -1,12 +1,14 @@
 """Which numbers tell how good a model is at a task, which way is better, and how they are written.
 
 This is the one place that knows: what a task is judged by comes first in its `Measures`. A classification is judged by
-its accuracy, a share and told in percent; real values by their mean absolute error (MAE), in their own unit.
+its accuracy, a share and told in percent; real values by their mean absolute error (MAE), in their own unit; of answers
+for every pixel classes by the mean IoU, depths by their relative error, directions by their mean angle in degrees.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,13 @@ class Measure:
     @property
     def said(self) -> str:
         """What stands before a value in a sentence: nothing for the accuracy, which goes without saying."""
-        return "" if self is ACCURACY else f"an {self.name} of "
+        return "" if self is ACCURACY else f"{self.one} of "
+
+    @property
+    def one(self) -> str:
+        """Its name with its article."""
+        spelled = self.name[1:2].isupper()  # as MAE and mIoU: em ...
+        return f"{'an' if spelled or self.name[0] in 'aeiou' else 'a'} {self.name}"
 
     def number(self, value: float, sign: str = "") -> str:
         """A value without its unit. Small values have two figures rather than none."""
@@ -111,6 +119,29 @@ def ordered(unit: str) -> Measures:
     return (ACCURACY, share("one_off", "one-off"), Measure("mae", "MAE", unit, False, (0.0, math.inf)), *CLASSES[1:])
 
 
+PIXELS: Measures = (share("miou", "mIoU"), share("pixel_accuracy", "pixel accuracy"))
+"""Of a task that asks for a class at every pixel."""
+
+
+def depth(unit: str) -> Measures:
+    """Of a task that asks for a depth in a unit at every pixel."""
+    positive = (0.0, math.inf)
+    return (
+        Measure("rel_err", "relative error", "", False, positive, places=3),
+        Measure("abs_err", "absolute error", unit, False, positive, places=3),
+        Measure("rmse", "RMSE", unit, False, positive, places=3),
+        share("delta_1", "δ < 1.25"), share("delta_2", "δ < 1.25²"), share("delta_3", "δ < 1.25³"),
+    )  # fmt: skip
+
+
+DIRECTIONS: Measures = (
+    Measure("mean_angle", "mean angle", "°", False, (0.0, 180.0)),
+    Measure("median_angle", "median angle", "°", False, (0.0, 180.0)),
+    share("within_11", "within 11.25°"), share("within_22", "within 22.5°"), share("within_30", "within 30°"),
+)  # fmt: skip
+"""Of a task that asks for a direction at every pixel."""
+
+
 def chief(told: Measures) -> Measures:
     """What stands where there is little room: the first two, of ordered classes three."""
     return told[: 3 if told[1].key == "one_off" else 2]
@@ -125,25 +156,44 @@ SURE: Measures = (
 """What is told of a distribution over bins, in the task's unit where no other is named."""
 
 
+RELATIVE = Measure("relative", "mean log score", places=3)
+"""What `run.mean_relative` makes of all tasks."""
+FAMILIES: tuple[Measures, ...] = (PIXELS, depth(""), DIRECTIONS, CLASSES, values(""))
+"""Without units. What tells them apart in plain scores is what the task is judged by."""
+
+
 def by_key(key: str) -> Measure:
     """A measure by its key alone, where the unit is not known."""
-    return next(measure for measure in (*CLASSES, *values("")) if measure.key == key)
+    every = (*CLASSES, *values(""), *chain(*FAMILIES), RELATIVE)
+    return next(measure for measure in every if measure.key == key)
 
 
-JUDGES = tuple(each[0] for each in (CLASSES, values("")))
-"""What tasks are judged by, for plain scores that know no more than their keys."""
+def family(scores: Container[str], unit: str = "") -> Measures:
+    """What plain scores are of, by their keys."""
+    if "middles" in scores:
+        return ordered(unit)
+    found = next(each for each in FAMILIES if each[0].key in scores)
+    return {"rel_err": depth, "mae": values}.get(found[0].key, lambda _: found)(unit)
+
+
+def judge(scores: Container[str]) -> Measure:
+    """What a task is judged by, from its plain scores."""
+    return family(scores)[0]
 
 
 def goodness(scores: Mapping[str, float]) -> float:
-    """What a task is judged by as one number, higher is better, from its plain scores: the accuracy, or the MAE's
-    negative. NaN where nothing was labelled."""
-    judge = next(judge for judge in JUDGES if judge.key in scores)
-    return judge.good(scores[judge.key])
+    """What a task is judged by as one number, higher is better, from its plain scores: a share, or the negative of an
+    error. NaN where nothing was labelled."""
+    first = judge(scores)
+    return first.good(scores[first.key])
 
 
 def brief(scores: Mapping[str, float]) -> str:
-    """What a task is judged by in a word, from its plain scores: `71%`, or `MAE 4.31`."""
-    return f"{scores['accuracy']:.0%}" if "accuracy" in scores else f"MAE {scores['mae']:.2f}"
+    """What a task is judged by in a word, from its plain scores: `71%`, `mIoU 42%` or `MAE 4.31`."""
+    first = judge(scores)
+    value = scores[first.key]
+    told = f"{value:.0%}" if first.share else f"{value:.{first.places}f}"
+    return told if first is ACCURACY else f"{first.name} {told}{first.unit if first.unit == '°' else ''}"
 
 
 def alike(several: Iterable[Measures]) -> str:

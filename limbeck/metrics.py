@@ -59,7 +59,7 @@ def rate_names(middles: Sequence[float] = ()) -> tuple[str, ...]:
     return ("accuracy", "macro_f1", *(("one_off", "mae") if middles else ()))
 
 
-UNBOUNDED = ("mae", "rmse")
+UNBOUNDED = ("mae", "rmse", "rel_err", "abs_err", "mean_angle", "median_angle")
 """Scores that are no shares."""
 
 

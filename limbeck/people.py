@@ -21,8 +21,8 @@ FOOT = (
     "At the foot each subject counts once, however many windows it has; in the tables further up each window does. "
     "The standard deviation is that of subjects (by n − 1)."
 )
-Scored = Mapping[tuple[str, ...], Mapping[str, tuple[int, float]]]
-"""By what repeats a run, by subject: windows, and the mean over them of what the task is judged by."""
+Scored = Mapping[tuple[str, ...], Mapping[str, float]]
+"""By what repeats a run, by subject: what the task is judged by."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class People:
 
     def scores(self, column: str, subject: str) -> dict[tuple[str, ...], float]:
         """The subject's score in each run that tested it."""
-        return {key: each[subject][1] for key, each in self.columns[column].items() if subject in each}
+        return {key: each[subject] for key, each in self.columns[column].items() if subject in each}
 
 
 def people(found: Sequence[Result], axis: str) -> list[People]:
@@ -67,7 +67,7 @@ def people(found: Sequence[Result], axis: str) -> list[People]:
     tables: dict[tuple[Group, str], dict[str, Scored]] = {}
     measures: dict[tuple[Group, str], Measure] = {}
     for key, runs in tested(found, axis).items():
-        scored = {repeat: scores.counts for repeat, scores in pools(runs).items()}
+        scored = {repeat: scores.own for repeat, scores in pools(runs).items()}
         if key.model == STUDENT and any(scored.values()):
             tables.setdefault((key.group, key.task), {})[key.name or STUDENT] = scored
             measures[key.group, key.task] = next(iter(runs.values())).scores.measures[0]
@@ -132,7 +132,8 @@ def _about(table: People) -> str:
     """What the figures are means of, and what they leave out."""
     measure, tests, shared = table.measure, len(table.subjects), len(table.shared)
     unit = f" in {measure.unit}" if measure.unit else ""
-    said = [f"{measure.name[0].upper()}{measure.name[1:]}{unit} over a test subject's windows, {_over(table)}."]
+    name = measure.name if measure.name[1:2].isupper() else measure.name[0].upper() + measure.name[1:]
+    said = [f"{name}{unit} over a test subject's windows, {_over(table)}."]
     said += [FOOT] if shared > 1 else []
     if shared < tests:
         said.append(

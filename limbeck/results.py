@@ -8,19 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from limbeck import checkpoint, metrics
+from limbeck import checkpoint
 from limbeck.compare import distinct, estimate
 from limbeck.errors import UserError
-from limbeck.finished import STUDENT, ClassScores, Model, Scores, ValueScores, load_scores
+from limbeck.finished import (
+    STUDENT,
+    ClassScores,
+    DepthScores,
+    DirectionScores,
+    Model,
+    PixelScores,
+    Scores,
+    ValueScores,
+    load_scores,
+)
+from limbeck.folds import pooled
 from limbeck.grid import SEED, VARIANT, Labels, label_of
 from limbeck.measures import Measures
 from limbeck.statistics import Counts, Difference, Estimate, paired
 from limbeck.workers import finished
 
-MEANS = ("bias", *metrics.MEANS)
-"""Scores of real values that are means over windows, so that those of folds make that of all."""
 REPEATS = (SEED, "split.seed", "split.fold")
 """Axes that are averaged over."""
 LEAKY = " (leaky)"
@@ -28,6 +35,12 @@ CLASSES = ("n", "accuracy", "macro_f1", "weighted_f1", "ece", "loss")
 ORDERED = (*CLASSES, "one_off", "mae")
 VALUES = ("n", "mae", "rmse", "r", "within_5", "bias", "loss", "mae_argmax", "mae_expectation", "coverage", "width",
           "entropy")  # fmt: skip
+PIXELS = ("n", "miou", "pixel_accuracy", "loss")
+DEPTHS = ("n", "rel_err", "abs_err", "rmse", "delta_1", "delta_2", "delta_3", "loss")
+DIRECTIONS = ("n", "mean_angle", "median_angle", "within_11", "within_22", "within_30", "loss")
+KINDS: Mapping[type[Scores], tuple[str, ...]] = {
+    ClassScores: CLASSES, ValueScores: VALUES, PixelScores: PIXELS, DepthScores: DEPTHS, DirectionScores: DIRECTIONS,
+}  # fmt: skip
 Group = tuple[tuple[str, str], ...]
 
 
@@ -126,15 +139,15 @@ def _unchanged(contents: Mapping[str, Mapping[str, Sequence[str]]], folder: Path
 
 def own_columns(scores: Scores) -> tuple[str, ...]:
     """What `results.csv` has of such scores."""
-    if isinstance(scores, ClassScores):
-        return ORDERED if scores.middles else CLASSES
-    return VALUES
+    return ORDERED if isinstance(scores, ClassScores) and scores.middles else KINDS[type(scores)]
 
 
 def columns(scores: Iterable[Scores]) -> list[str]:
     """What it has of all of them; the cells of what is not of their kind are empty."""
     kinds = {own_columns(each) for each in scores} or {CLASSES}
-    return list(dict.fromkeys(column for kind in (CLASSES, ORDERED, VALUES) if kind in kinds for column in kind))
+    return list(
+        dict.fromkeys(column for kind in (CLASSES, ORDERED, *KINDS.values()) if kind in kinds for column in kind)
+    )
 
 
 def write_csv(found: Sequence[Result], path: Path) -> None:
@@ -214,32 +227,7 @@ def pools(runs: Runs) -> dict[tuple[str, ...], Scores]:
     for (*seed, _), run in runs.items():
         seeds.setdefault(tuple(seed), []).append(run.scores)
     apart = all(sum(len(s.counts) for s in p) == len({name for s in p for name in s.counts}) for p in seeds.values())
-    return {k: _pooled(p) for k, p in seeds.items()} if apart else {key: run.scores for key, run in runs.items()}
-
-
-def _pooled(folds: Sequence[Scores]) -> Scores:
-    """As if of one test; without what cannot be told from the folds' confusions, means and subjects."""
-    subjects = {name: stats for s in folds for name, stats in s.subjects.items()}
-    first, classes = folds[0], [s for s in folds if isinstance(s, ClassScores)]
-    if len(folds) == 1:
-        return first
-    if isinstance(first, ValueScores):
-        weights = np.array([s.n for s in folds], dtype=float)
-        known = {key: np.array([s.value(key) for s in folds], dtype=float) for key in MEANS}
-        means = {key: float(values @ weights / weights.sum()) for key, values in known.items()}
-        squares = np.array([s.value("rmse") for s in folds], dtype=float) ** 2
-        rmse = float(np.sqrt(squares @ weights / weights.sum()))
-        return ValueScores(n=int(weights.sum()), rmse=rmse, subjects=subjects, unit=first.unit, **means)
-    confusion = np.sum([s.confusion for s in classes], axis=0)
-    return ClassScores(
-        n=int(confusion.sum()),
-        **{name: float(rate) for name, rate in metrics.rates(confusion, classes[0].middles).items()},
-        confusion=confusion.tolist(),
-        labels=classes[0].labels,
-        middles=classes[0].middles,
-        unit=classes[0].unit,
-        subjects=subjects,
-    )
+    return {k: pooled(p) for k, p in seeds.items()} if apart else {key: run.scores for key, run in runs.items()}
 
 
 def counts(runs: Runs) -> Counts:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from limbeck import checkpoint, process
+from limbeck import checkpoint, measures, process
 from limbeck.batch import DOMAIN
 from limbeck.config import differences, digest, dump
 from limbeck.data.order import Order, Shares
@@ -24,7 +24,9 @@ from limbeck.tasks import Task
 from limbeck.teachers import EMA
 
 Scores = Mapping[str, Mapping[str, float]]
-"""By task: accuracy, macro_f1 and loss, of real values mae, rmse and loss."""
+"""By task, as `evaluate.brief` gives them: accuracy, macro_f1 and loss, of real values mae, rmse and loss."""
+LEAST = 1e-6
+"""What a score counts as, at least, before its logarithm is taken."""
 
 
 def mean_accuracy(scores: Scores) -> float:
@@ -42,12 +44,30 @@ def mean_mae(scores: Scores) -> float:
     return -_mean(scores, "mae")
 
 
-RULES: Mapping[str, Callable[[Scores], float]] = {"accuracy": mean_accuracy, "macro_f1": mean_f1, "mae": mean_mae}
+def mean_relative(scores: Scores) -> float:
+    """The mean over tasks of the logarithm of what each is judged by, of errors its negative: a change by one percent
+    counts alike in every task, whatever it is measured in."""
+    good = {}
+    for task, told in scores.items():
+        judge = measures.judge(told)
+        good[task] = {"log": judge.good(math.log(max(told[judge.key], LEAST)))}  # NaN stays so, for it comes first
+    return _mean(good, "log")
+
+
+RULES: Mapping[str, Callable[[Scores], float]] = {
+    "accuracy": mean_accuracy, "macro_f1": mean_f1, "mae": mean_mae, "relative": mean_relative,
+}  # fmt: skip
 """What chooses the step that is kept, by the name of the score."""
 
 
 def _mean(scores: Scores, name: str) -> float:
-    """Over the tasks that have a label on validation; NaN where none has."""
+    """Over the tasks that have a label on validation; NaN where none has. Raises `UserError` where a task has no such
+    score."""
+    for task, told in scores.items():
+        if name not in told:
+            raise UserError(
+                f"--select {name}: {task} has no such score but {', '.join(told)}; choose --select relative"
+            )
     known = [s[name] for s in scores.values() if not math.isnan(s[name])]
     return sum(known) / len(known) if known else math.nan
 

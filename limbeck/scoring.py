@@ -5,24 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table as Grid
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck import evaluate as evaluation
 from limbeck import models, recipes, words
 from limbeck.checkpoint import read_json
 from limbeck.compare import LEAK
 from limbeck.config import override
-from limbeck.data.source import Table, missing
+from limbeck.data.source import Table
 from limbeck.errors import UserError, unknown
-from limbeck.measures import CLASSES, SURE, Measure, ordered, values
+from limbeck.measures import CLASSES, SURE, Measure, family, judge, ordered
 from limbeck.metrics import NEAR
 from limbeck.objective import STUDENT
 from limbeck.recipe import shared_stages
-from limbeck.tasks import IGNORE, Task
-from limbeck.values import is_real
+from limbeck.renamed import translated
 
 
 def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[str, Any]:
@@ -50,10 +48,12 @@ def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[st
         if part not in parts:
             raise unknown("part", part, [*parts, "all"])
         table = parts[part]
-    table = _translated(table, tasks)
+    table = translated(table, tasks)
     fits(run, table, student)
     table = recipe.extended(table, run)
-    logits = {name: evaluation.answers(model, table) for name, model in _models(run, student).items()}
+    kept = _models(run, student)
+    logits = {name: evaluation.answers(model, table) for name, model in kept.items()}
+    flat = [task for task in tasks if task.name not in table.dense]
     return {
         "data": table.card.get("name", other.data.kind),
         "part": "all" if whole else part,
@@ -62,7 +62,11 @@ def evaluate(run: Path, paths: Mapping[str, Any], part: str = "test") -> dict[st
         "subjects": len(set(table.meta["subject"].tolist())),
         "flatters": flatters,
         "models": {name: evaluation.assess(answer, table, tasks) for name, answer in logits.items()},
-        "agreement": {n: evaluation.agreement(logits[STUDENT], a, tasks) for n, a in logits.items() if n != STUDENT},
+        "agreement": {
+            name: evaluation.agreement(logits[STUDENT], logits[name], flat) | evaluation.agree(student, model, table)
+            for name, model in kept.items()
+            if name != STUDENT
+        },
     }
 
 
@@ -120,34 +124,6 @@ def _told(value: Any) -> str:
     return ", ".join(map(str, np.atleast_1d(value))) if value else "none" if value is None else "unknown"
 
 
-def _translated(table: Table, tasks: tuple[Task, ...]) -> Table:
-    """The table with the model's class ids, by the names of the classes; classes that the model does not know are
-    missing. Real values are as they are."""
-    theirs = {task.name: task for task in table.tasks}
-    targets = {t.name: _target(theirs[t.name], t, table.targets[t.name]) for t in tasks if t.name in theirs}
-    if not targets:
-        raise UserError(
-            f"the recordings have the tasks {', '.join(theirs)}, the model knows {', '.join(t.name for t in tasks)}"
-        )
-    if not any(bool(t.present(targets[t.name]).any()) for t in tasks if t.name in targets):
-        known = ", ".join(tasks[0].labels) or tasks[0].name
-        raise UserError(f"the recordings have no class that the model knows: {known}")
-    everything = {t.name: targets[t.name] if t.name in targets else missing(t, len(table)) for t in tasks}
-    return Table(tasks, table.inputs, everything, table.meta, table.card, table.digest, table.ids)
-
-
-def _target(given: Task, task: Task, target: Tensor) -> Tensor:
-    """A target in the terms of the model's task. Raises `UserError` where one means classes and the other values."""
-    if is_real(given) is not is_real(task) or given.unit != task.unit:
-        ours, theirs = (f"values{t.unit and f' in {t.unit}'}" if is_real(t) else "classes" for t in (task, given))
-        raise UserError(f"{task.name!r} has {theirs} in the recordings, but {ours} in the model")
-    if is_real(task):
-        return target
-    ids = {label: number for number, label in enumerate(task.labels)}
-    at = torch.tensor([ids.get(label, IGNORE) for label in given.labels] + [IGNORE])
-    return at[torch.where(target == IGNORE, len(at) - 1, target)]
-
-
 def print_scores(found: Mapping[str, Any], console: Console) -> None:
     """A table of models and tasks for each kind of task, one of subjects (and of activities), and the agreement."""
     flatters = f" [{found['flatters']}: scores flatter]" if found["flatters"] else ""
@@ -172,7 +148,8 @@ def print_scores(found: Mapping[str, Any], console: Console) -> None:
         console.print(grid)
     for name, shares in found["agreement"].items():
         told = ", ".join(f"{t} {v:.1%}{_near(student[t])}" for t, v in shares.items())
-        console.print(f"student and {name} agree: {told}", highlight=False)
+        if told:
+            console.print(f"student and {name} agree: {told}", highlight=False)
 
 
 def _grid(*heads: str) -> Grid:
@@ -194,17 +171,23 @@ def _print_classes(scores: Mapping[tuple[str, str], Mapping[str, Any]], over: st
 
 
 def _print_values(task: str, scores: Mapping[str, Mapping[str, Any]], over: str, console: Console) -> None:
-    """A row for each measure, for they are many, and a column for each model."""
-    first, *others = values(next(iter(scores.values()))["unit"])
+    """A row for each measure, for they are many, and a column for each model; then the IoU of each class."""
+    told = next(iter(scores.values()))
+    first, *others = family(told, told.get("unit", ""))
     grid = _grid(task, *scores)
     grid.add_row(first.head, *(_shown(first, s[first.key]) for s in scores.values()))
     spans = [_span(first, s) for s in scores.values()]
     if any(spans):
         grid.add_row(over, *spans)
-    for m in (*others, *SURE):
+    for m in (*others, *(SURE if "coverage" in told else ())):
         if any(s.get(m.key) is not None for s in scores.values()):
-            grid.add_row(m.name, *(_shown(m, s.get(m.key)) for s in scores.values()))
-    grid.add_row("n", *(str(s["n"]) for s in scores.values()))
+            grid.add_row(
+                m.head if "size" in told and not m.share else m.name,
+                *(_shown(m, s.get(m.key)) for s in scores.values()),
+            )
+    for number, label in enumerate(told["labels"] if "iou" in told else ()):
+        grid.add_row(f"IoU of {label}", *(_shown(first, s["iou"][number]) for s in scores.values()))
+    grid.add_row("pixels" if "size" in told else "n", *(str(s["n"]) for s in scores.values()))
     console.print(grid)
 
 
@@ -232,12 +215,11 @@ def _parts(student: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Mapp
 
 
 def _judged(scores: Mapping[str, Any] | None) -> str:
-    if scores is None:
-        return ""
-    judge = next(kind[0] for kind in (CLASSES, values("")) if kind[0].key in scores)
-    return _shown(judge, scores[judge.key])
+    return "" if scores is None else _shown(judge(scores), scores[judge(scores).key])
 
 
 def _near(scores: Mapping[str, Any]) -> str:
     """What agreement means where answers are values."""
+    if "rel_err" in scores or "mean_angle" in scores:
+        return " (within 1.25 times)" if "rel_err" in scores else " (within 11.25°)"
     return f" (within {NEAR:g} {scores['unit']})".replace(" )", ")") if "rmse" in scores else ""

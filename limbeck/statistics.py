@@ -9,9 +9,10 @@ import numpy as np
 from limbeck.words import MANY
 
 Array = np.ndarray[Any, Any]
-Counts = Mapping[Hashable, Mapping[str, tuple[int, float]]]
+Counts = Mapping[Hashable, Mapping[str, tuple[float, float]]]
 """By seed (or whatever repeats a run), by test subject: the number of windows, and the mean over them of a score that
-each window has: whether it is right (the mean is the accuracy), or its absolute error (the mean is the MAE)."""
+each window has: whether it is right (the mean is the accuracy), or its absolute error (the mean is the MAE). Of images
+whose pixels are scored the number may be a share of one, and the value what `pixels.leverage` makes."""
 Bounds = tuple[float, float]
 SHARE: Bounds = (0.0, 1.0)
 Verdict = Literal["better", "worse", "no difference shown"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 INTERVALS = (
-    "Intervals are 95 %, widened by Student's t: of an {main} over seeds and {people} (bootstrap), of {other} over "
+    "Intervals are 95 %, widened by Student's t: of {main} over seeds and {people} (bootstrap), of {other} over "
     "seeds, or over {people} where there is one seed; of a difference paired, over what is named (bootstrap). No "
     "correction is made for the number of comparisons"
 )
@@ -70,7 +70,8 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
         over = " or ".join(dict.fromkeys(gap.over for gap in gaps if gap.over))
         main = members[0].measures[0]
         better = "" if main.higher else " (lower is better)"
-        said = f"Difference: of {main.name} to {members[0].reference}, in {main.step}{better}"
+        step = f", in {main.step}" if main.step else ""
+        said = f"Difference: of {main.name} to {members[0].reference}{step}{better}"
         said += f", over {over}" if over else ""
         yield f"{in_words(dict(group))}: {task}", said if gaps else "", members
 
@@ -112,7 +113,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         return []
     compared = sum(row.difference is not None for row in rows)
     told = [chief(row.measures) for row in rows]
-    main = " or ".join(dict.fromkeys(each[0].name for each in told))
+    main = " or ".join(dict.fromkeys(each[0].one for each in told))
     other = " or ".join(dict.fromkeys(one.name for each in told for one in each[1:]))
     over = {e.over for row in rows for e in (*row.scores.values(), row.difference) if e}
     people = " or ".join(p for p in PEOPLE if any(p in o for o in over)) or PEOPLE[0]

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from limbeck import evaluate
+from limbeck import evaluate, pixels
 from limbeck.batch import Batch, Outputs
 from limbeck.data.concat import concat
 from limbeck.errors import UserError
@@ -21,6 +21,7 @@ from limbeck.values import answered
 from limbeck.words import MANY
 from tests.conftest import TASKS, table
 from tests.fake_hearts import HEART, hearts, logits
+from tests.fake_scenes import ASKED, DEPTH, SEGMENTATION, Painter, scenes
 from tests.toy_runs import student
 
 
@@ -296,7 +297,7 @@ def test_answers_and_features_are_looked_up_by_row_as_the_teacher_gives_them(tmp
         known = evaluate.remember(teacher, part, features=["shared"], at=at)
         batch = part.rows(torch.tensor([70, 0, 33, 33]))
         one, two = known(batch), teacher(batch)
-        for name, value in {**two.logits, **two.features}.items():
+        for name, value in {**two.logits, "shared": two.features["shared"]}.items():
             assert torch.allclose({**one.logits, **one.features}[name], value, atol=1e-6)
         assert set(one.features) == {"shared"}
         assert all(v[0].isnan().all() for v in (*known.logits.values(), *known.features.values())), "row 0 is no part"
@@ -356,3 +357,94 @@ def test_stored_answers_that_were_changed_are_refused_in_one_line(tmp_path: Path
     assert "\n" not in str(error.value)
     file.unlink()
     evaluate.remember(teacher, rows, at=tmp_path)
+
+
+def test_answers_for_every_pixel_are_sums_that_do_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, model = scenes(12), Painter().train()
+    whole = evaluate.answers(model, rows)
+    assert model.training
+    monkeypatch.setattr(evaluate, "CHUNK", 5)
+    parts = evaluate.answers(model, rows)
+    batch = rows.rows(torch.arange(12))
+    with torch.no_grad():
+        logits = model.eval()(batch).logits
+    for task in ASKED:
+        assert whole[task.name].dtype == torch.float64
+        assert torch.allclose(whole[task.name], parts[task.name], rtol=1e-6)
+        made = pixels.sums(task, logits[task.name], batch.targets[task.name])
+        assert torch.allclose(whole[task.name], made, rtol=1e-6)
+    told = evaluate.brief(whole, rows, ASKED)
+    assert told["depth"]["rel_err"] == pytest.approx(pixels.scores(DEPTH, whole["depth"].sum(0).numpy())["rel_err"])
+    assert list(told["segmentation"]) == ["miou", "pixel_accuracy", "loss"]
+
+
+def test_what_a_model_answers_beyond_the_tables_pixels_is_left_out() -> None:
+    rows = scenes(6, (DEPTH,))
+    assert set(evaluate.answers(Painter(), rows)) == {"depth"}
+    assert evaluate.answers(Painter((SEGMENTATION,)), rows) == {}
+    assert evaluate.traces({"student": evaluate.answers(Painter(), rows)}, rows, ASKED) == {}
+
+
+def test_an_assessment_of_pixels_is_that_of_all_and_of_each_subject() -> None:
+    rows = scenes(12, each=3)
+    rows.dense["depth"].values[3:6] = torch.nan  # type: ignore[attr-defined]
+    sums = evaluate.answers(Painter(), rows)
+    assessed = evaluate.assess(sums, rows, ASKED)
+    assert json.loads(json.dumps(assessed)) == assessed
+    ids, depths = assessed["segmentation"], assessed["depth"]
+    matrix = np.array(ids["confusion"])
+    assert ids["n"] == matrix.sum() == sum(s["n"] for s in ids["subjects"].values())
+    assert ids["miou"] == pytest.approx(np.nanmean(pixels.iou(matrix)))
+    assert ids["iou"] == pytest.approx(pixels.iou(matrix).tolist())
+    assert ids["labels"] == list(SEGMENTATION.labels)
+    assert np.mean([s["leverage"] for s in ids["subjects"].values()]) == pytest.approx(ids["miou"])
+    third = pixels.scores(DEPTH, sums["depth"][6:9].sum(0).numpy())
+    assert depths["subjects"]["scene 2"] == {k: pytest.approx(v) for k, v in third.items() if k != "loss"} | {
+        "images": 3
+    }
+    assert list(depths["subjects"]) == ["scene 0", "scene 2", "scene 3"], "one has no depth"
+    assert (depths["unit"], depths["size"]) == ("m", 96)
+    for name, each in assessed.items():
+        for key, (low, high) in each["interval"].items():
+            assert low <= each[key] <= high, (name, key)
+    assert assessed["normals"]["interval"]["mean_angle"][1] > 1, "no share"
+
+
+def test_of_very_many_subjects_little_is_kept_and_nothing_of_training() -> None:
+    rows = scenes(MANY + 1, (SEGMENTATION,))
+    sums = evaluate.answers(Painter((SEGMENTATION,)), rows)
+    found = evaluate.assess(sums, rows, (SEGMENTATION,))["segmentation"]
+    assert set(found["subjects"]["scene 7"]) == {"n", "images", "miou", "leverage"}
+    assert evaluate.assess(sums, rows, (SEGMENTATION,), everyone=False)["segmentation"]["subjects"] == {}
+
+
+def test_pixels_without_any_label_have_no_score() -> None:
+    rows = scenes(6, (DEPTH,))
+    rows.dense["depth"].values[:] = torch.nan  # type: ignore[attr-defined]
+    found = evaluate.assess(evaluate.answers(Painter(), rows), rows, (DEPTH,))["depth"]
+    assert (found["n"], found["rel_err"], found["subjects"]) == (0, None, {})
+    assert set(found["interval"].values()) == {None}
+
+
+def test_two_models_agree_on_the_share_of_labelled_pixels_that_they_say_the_same_of() -> None:
+    rows, one, two = scenes(12), Painter(seed=0).train(), Painter((SEGMENTATION, DEPTH), seed=1)
+    found = evaluate.agree(one, two, rows)
+    assert one.training
+    with torch.no_grad():
+        ours, theirs = (model.eval()(rows.rows(torch.arange(12))).logits for model in (one, two))
+    known = rows.dense["segmentation"].values != IGNORE  # type: ignore[attr-defined]
+    same = ours["segmentation"].argmax(1) == theirs["segmentation"].argmax(1)
+    assert found["segmentation"] == pytest.approx(float(same[known].double().mean()))
+    assert set(found) == {"segmentation", "depth"}
+    assert evaluate.agree(one, one, rows)["segmentation"] == evaluate.agree(one, one, rows)["normals"] == 1.0
+    assert evaluate.agree(student(), student(), table(9)) == {}
+
+
+def test_answers_for_every_pixel_are_stored_as_exactly_and_never_remembered_whole(tmp_path: Path) -> None:
+    rows, model = scenes(6), Painter()
+    made = evaluate.recalled(model, rows, tmp_path)
+    again = evaluate.recalled(model, rows, tmp_path)
+    assert all(torch.equal(made[name], again[name]) for name in made)
+    assert {v.dtype for v in again.values()} == {torch.float64}
+    with pytest.raises(UserError, match="too large to be remembered"):
+        evaluate.remember(Frozen(model), rows)

@@ -3,13 +3,25 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from limbeck.errors import UserError
-from limbeck.finished import ClassScores, ValueScores, leaves, load, text
+from limbeck.finished import (
+    ClassScores,
+    DepthScores,
+    DirectionScores,
+    Model,
+    PixelScores,
+    ValueScores,
+    leaves,
+    load,
+    text,
+)
 from tests.fake_faces import write_face_run
 from tests.fake_hearts import write_heart_run
 from tests.fake_runs import write_run
+from tests.fake_scenes import judged
 
 
 def test_a_folder_is_read_whole(tmp_path: Path) -> None:
@@ -118,3 +130,17 @@ def test_rows_are_kept_by_stage_and_weights_are_told_from_losses(tmp_path: Path)
     assert run.rows == run.journals["."]
     assert run.terms == ["age", "gender", "expression"]
     assert run.weights == ["weight(age)", "weight(gender)", "weight(expression)"]
+
+
+def test_scores_of_pixels_are_told_from_others_by_what_they_have() -> None:
+    tasks = judged(0, {"segmentation": 0.7, "depth": 0.6, "normals": 0.6}, images=12, each=3)
+    read = Model.model_validate({"parts": {"test": json.loads(json.dumps(tasks))}}).parts["test"]
+    assert [type(s) for s in read.values()] == [PixelScores, DepthScores, DirectionScores]
+    assert [s.measures[0].key for s in read.values()] == ["miou", "rel_err", "mean_angle"]
+    assert read["depth"].measures[1].unit == "m"
+    for task, scores in read.items():
+        weights, values = zip(*scores.counts.values(), strict=True)
+        assert np.average(values, weights=weights) == pytest.approx(scores.value(scores.measures[0].key))
+        assert max(weights) <= 3
+        assert scores.own == {n: s[scores.measures[0].key] for n, s in tasks[task]["subjects"].items()}
+    assert Model(parts={"test": dict(read)}).parts["test"]["depth"] == read["depth"]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from limbeck.measures import ACCURACY, CLASSES, alike, brief, by_key, goodness, values
+from limbeck.measures import ACCURACY, CLASSES, PIXELS, alike, brief, by_key, depth, family, goodness, judge, values
 
 MAE, RMSE, R, NEAR, BIAS = values("bpm")
 
@@ -47,3 +47,22 @@ def test_measures_are_found_by_key_and_share_a_unit_or_not() -> None:
     assert not by_key("mae").higher
     assert alike([CLASSES, CLASSES]) == "%"
     assert alike([CLASSES, values("bpm")]) == ""
+
+
+def test_what_is_asked_of_every_pixel_is_judged_by_its_first_measure() -> None:
+    scores = {"miou": 0.42, "pixel_accuracy": 0.8}, {"rel_err": 0.1844, "rmse": 1.0}, {"mean_angle": 21.3}
+    assert [goodness(s) for s in scores] == [0.42, -0.1844, -21.3]
+    assert [brief(s) for s in scores] == ["mIoU 42%", "relative error 0.184", "mean angle 21.30°"]
+    assert [judge(s).one for s in scores] == ["an mIoU", "a relative error", "a mean angle"]
+    assert (values("")[0].one, ACCURACY.one) == ("an MAE", "an accuracy")
+    assert [m.head for m in depth("m")[:3]] == ["relative error", "absolute error m", "RMSE m"]
+
+
+def test_a_family_is_known_by_plain_scores() -> None:
+    assert family({"miou": 0.1, "confusion": []}) is PIXELS
+    assert family({"rel_err": 0.1, "rmse": 1.0}, "m") == depth("m")
+    assert family({"mae": 0.1, "rmse": 1.0}, "bpm") == values("bpm")
+    assert family({"accuracy": 0.1, "mae": 1.0, "middles": []}, "years")[1].key == "one_off"
+    assert family({"accuracy": 0.1, "macro_f1": 1.0}) is CLASSES
+    assert by_key("relative").higher
+    assert not by_key("median_angle").higher

@@ -39,6 +39,25 @@ def test_the_mean_absolute_error_counts_against_a_step() -> None:
     assert math.isnan(mean_mae({"c": {"mae": math.nan}}))
 
 
+def test_relative_scores_weigh_a_change_by_one_percent_alike_in_every_task() -> None:
+    scores = {"a": {"miou": 0.4, "loss": 1.0}, "b": {"rel_err": 0.2}, "c": {"accuracy": 0.9}, "d": {"mae": 40.0}}
+    known = RULES["relative"](scores)
+    assert known == pytest.approx((math.log(0.4) - math.log(0.2) + math.log(0.9) - math.log(40)) / 4)
+    better = {"a": {"miou": 0.404}, "b": {"rel_err": 0.2 / 1.01}, "c": {"accuracy": 0.909}, "d": {"mae": 40 / 1.01}}
+    for task, values in better.items():
+        assert RULES["relative"](scores | {task: values}) - known == pytest.approx(math.log(1.01) / 4), task
+    assert RULES["relative"]({"a": {"miou": 0.0}, "b": {"rel_err": 0.0}}) == 0, "as little as can be, and as much"
+    assert RULES["relative"](scores | {"c": {"accuracy": math.nan}}) == pytest.approx(
+        (math.log(0.4) - math.log(0.2) - math.log(40)) / 3
+    )
+    assert math.isnan(RULES["relative"]({"c": {"accuracy": math.nan}}))
+
+
+def test_a_rule_of_another_kind_of_task_is_refused() -> None:
+    with pytest.raises(UserError, match="--select accuracy: depth has no such score but rel_err, loss; choose"):
+        RULES["accuracy"]({"depth": {"rel_err": 0.2, "loss": 1.0}})
+
+
 def other_teacher(run: Run, teachers: dict[str, Any]) -> dict[str, Any]:
     objective = supervised(TASKS[0]) + kd(TASKS[0], "t", Soft())
     distiller = Distiller(student(), teachers, objective)

@@ -13,10 +13,12 @@ from limbeck.checkpoint import write_json
 from limbeck.data.source import Table
 from limbeck.errors import UserError
 from limbeck.models import ResNet1D
+from limbeck.renamed import translated
 from limbeck.tasks import IGNORE, Task
 from limbeck.words import samples
 from tests.conftest import TASKS, table
 from tests.fake_hearts import HEART, hearts, logits
+from tests.fake_scenes import ASKED, DEPTH, NORMALS, Painter, scenes
 from tests.toy_runs import student
 
 
@@ -110,10 +112,10 @@ def test_both_kinds_are_printed_in_a_table_each() -> None:
 
 def test_real_targets_stay_and_a_task_that_the_recordings_lack_is_missing() -> None:
     rows = hearts()
-    made = scoring._translated(rows, (HEART, *TASKS))
+    made = translated(rows, (HEART, *TASKS))
     assert torch.equal(made.targets["heart rate"].nan_to_num(), rows.targets["heart rate"].nan_to_num())
     assert (made.targets["side"] == IGNORE).all()
-    beats = scoring._translated(table(9), (*TASKS, HEART)).targets["heart rate"]
+    beats = translated(table(9), (*TASKS, HEART)).targets["heart rate"]
     assert beats.isnan().all()
 
 
@@ -123,7 +125,7 @@ def test_values_are_not_taken_for_classes_nor_for_another_unit() -> None:
         (Task("heart rate", unit="Hz"), "has values in bpm in the recordings, but values in Hz in the model"),
     ):
         with pytest.raises(UserError, match=said):
-            scoring._translated(hearts(), (task,))
+            translated(hearts(), (task,))
 
 
 def test_a_model_that_scales_each_window_takes_any_unit(tmp_path: Any) -> None:
@@ -161,3 +163,29 @@ def test_windows_filtered_otherwise_are_refused_with_what_to_set(tmp_path: Any) 
             scoring.fits(tmp_path, Table(TASKS, table(9).inputs, table(9).targets, table(9).meta, theirs), scaled)
     same = Table(TASKS, table(9).inputs, table(9).targets, table(9).meta, card(0.5, "zero-phase"))
     scoring.fits(tmp_path, same, scaled)
+
+
+def test_pixels_are_printed_in_a_table_each_task_with_the_iou_of_every_class() -> None:
+    rows = scenes(12)
+    models = {"student": Painter(seed=0), "teacher": Painter((DEPTH, NORMALS), seed=1)}
+    scores = found(rows, {name: evaluate.answers(model, rows) for name, model in models.items()}, ())
+    for name, model in models.items():
+        scores["models"][name] = evaluate.assess(evaluate.answers(model, rows), rows, ASKED)
+    scores["agreement"] = {"teacher": evaluate.agree(models["student"], models["teacher"], rows)}
+    lines, told = printed(scores), scores["models"]
+    ids, depths = told["student"]["segmentation"], told["student"]["depth"]
+    assert lines[0] == "toys, test: 12 images"
+    assert f"mIoU % {ids['miou']:.1%}" in lines
+    low, high = ids["interval"]["miou"]
+    assert f"95 % over images {low:.1%} - {high:.1%}" in lines
+    assert f"IoU of sign {ids['iou'][3]:.1%}" in lines
+    assert f"relative error {depths['rel_err']:.3f} {told['teacher']['depth']['rel_err']:.3f}" in lines
+    assert f"absolute error m {depths['abs_err']:.3f} {told['teacher']['depth']['abs_err']:.3f}" in lines
+    assert any(line.startswith("mean angle ° ") for line in lines)
+    assert f"pixels {depths['n']} {depths['n']}" in lines
+    agreed = " ".join(lines[lines.index(next(line for line in lines if " agree: " in line)) :])
+    assert "depth " in agreed
+    assert "(within 1.25 times)" in agreed
+    assert "(within 11.25°)" in agreed
+    own = ids["subjects"]["scene 3"]["miou"], depths["subjects"]["scene 3"]["rel_err"]
+    assert any(line.startswith(f"scene 3 {own[0]:.1%} {own[1]:.3f} ") for line in lines)
