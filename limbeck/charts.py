@@ -156,13 +156,16 @@ class Frame:
             low - (y - rows[0]) / (rows[-1] - rows[0]) * (low - self.top),
         )
 
-    def drawn(self, across: str, unit: str = "", zero: bool = False) -> list[str]:
-        """The grid with its figures; `across` names what runs along, `zero` draws y = 0 strongly."""
+    def drawn(self, across: str, unit: str = "", level: float | None = None) -> list[str]:
+        """The grid with its figures; `across` names what runs along, a `level` is drawn strongly."""
         parts = [words(self.left - 36, 11, unit, "axis")] if unit else []
         for value in self.rows:
             y = self.at(self.columns[0], value)[1]
-            parts.append(rule(self.left, y, WIDTH - self.right, y, "zero" if zero and value == 0 else "grid"))
+            parts.append(rule(self.left, y, WIDTH - self.right, y, "grid"))
             parts.append(words(self.left - 6, y + 3.5, number(value), "tick end"))
+        if level is not None:
+            y = self.at(self.columns[0], level)[1]
+            parts.append(rule(self.left, y, WIDTH - self.right, y, "zero"))
         for value in self.columns:
             parts.append(
                 words(self.at(value, self.rows[0])[0], self.height - self.bottom + 15, self.tell(value), "tick mid")
@@ -171,12 +174,15 @@ class Frame:
         return parts
 
 
-def line_chart(lines: Sequence[Line], label: str, across: str, unit: str = "", zero: bool = False) -> str:
-    """Lines over a common axis (named `across`), each with its band; `zero` holds y = 0 in view, drawn strongly."""
-    ys = [v for line in lines for _, *values in line.points for v in values] + ([0.0] if zero else [])
+def line_chart(
+    lines: Sequence[Line], label: str, across: str, unit: str = "", level: float | None = None, reach: float = 0.0
+) -> str:
+    """Lines over a common axis (named `across`, which goes as far as `reach` at least), each with its band; a `level`
+    is held in view and drawn strongly."""
+    ys = [v for line in lines for _, *values in line.points for v in values] + ([] if level is None else [level])
     xs = [point[0] for line in lines for point in line.points]
-    frame = Frame(ticks(0, max(xs), 5), ticks(min(ys), max(ys)))
-    parts = frame.drawn(across, unit, zero)
+    frame = Frame(ticks(0, max(*xs, reach), 5), ticks(min(ys), max(ys)))
+    parts = frame.drawn(across, unit, level)
     for line in lines:
         parts += _line(line, frame.at, unit)
     ends = ", ".join(f"{line.name} ends at {line.points[-1][1]:.3g}{unit and f' {unit}'}" for line in lines)

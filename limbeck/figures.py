@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from limbeck.charts import Line, Mark, Style, dot_chart, interval_chart, legend, line_chart, signed
+from limbeck.charts import Line, Mark, Style, dot_chart, interval_chart, legend, line_chart
 from limbeck.compare import Entry, Group
-from limbeck.finished import STUDENT, ClassScores, Finished
-from limbeck.measures import Measure
+from limbeck.finished import STUDENT, AreaScores, ClassScores, Finished, PixelScores
+from limbeck.measures import PIXELS, Measure
 from limbeck.truth_charts import heat_map
 from limbeck.verdict import reference
 
@@ -16,6 +16,8 @@ POINTS = 120
 """Most points that a line is drawn with."""
 MOST = 200
 """Subjects that are drawn one by one."""
+SCENES = 30
+"""Images that are, where every pixel is asked for: of one alone there is little to be learnt."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ def style(entry: Entry) -> Style:
 
 
 def figures(group: Group) -> dict[str, Panel]:
-    """The panels by name: scores, losses, valid, gap, subjects, and a `confusion TASK` for each task with classes."""
+    """The panels by name: scores, losses, valid, gap, subjects, a `confusion TASK` for each task with classes, and an
+    `iou TASK` where these are of pixels."""
     return {
         "scores": Panel("", [figure for task in group.tasks if (figure := _scores(group, task))]),
         "losses": _losses(group),
@@ -50,6 +53,7 @@ def figures(group: Group) -> dict[str, Panel]:
         "gap": _gap(group),
         "subjects": _subjects(group),
         **{f"confusion {task}": found for task in group.tasks if (found := _confusion(group, task)).figures},
+        **{f"iou {task}": found for task in group.tasks if (found := _iou(group, task)).figures},
     }
 
 
@@ -98,7 +102,7 @@ def _course(run: Finished, model: str, part: str, task: str, judge: Measure) -> 
     rows = (
         r for r in run.rows if r["event"] == "eval" and (r["model"], r["part"]) == (model, part) and task in r["scores"]
     )
-    return {r["epoch"]: judge.scale * v for r in rows if (v := r["scores"][task][judge.key]) is not None}
+    return {r["epoch"]: judge.scale * v for r in rows if (v := r["scores"][task].get(judge.key)) is not None}
 
 
 def _valid(group: Group) -> Panel:
@@ -129,11 +133,11 @@ def _gap(group: Group) -> Panel:
             return {epoch: judge.good(train[epoch] - valid[epoch]) for epoch in train if epoch in valid}
 
         if lines := curves(group.students, read):
-            ends = ", ".join(f"{line.name} {signed(line.points[-1][1])}" for line in lines)
+            ends = ", ".join(f"{line.name} {judge.number(line.points[-1][1] / judge.scale, '+')}" for line in lines)
             what = (
                 f"training less validation {judge.name}" if judge.higher else f"validation less training {judge.name}"
             )
-            chart = line_chart(lines, f"{what[0].upper()}{what[1:]} on {task}", "epoch", judge.step, zero=True)
+            chart = line_chart(lines, f"{what[0].upper()}{what[1:]} on {task}", "epoch", judge.step, 0.0)
             drawn.append(Figure(f"{task}: {what}. At the end: {ends} {judge.step}".rstrip(), chart))
     return _panel(group.students, drawn)
 
@@ -145,6 +149,8 @@ def _subjects(group: Group) -> Panel:
     for task in group.tasks:
         judge = group.measures(task)[0]
         found = [(e, subject_means(e, task)) for e in entries if e.scores(task)]
+        if len(found[0][1]) > SCENES and isinstance(found[0][0].scores(task)[0], (PixelScores, AreaScores)):
+            continue
         caption = f"Test {judge.name} on {task} by subject, {judge.unit}".rstrip(", ")
         drawn += dots(found, judge, caption)
     return _panel(entries, drawn)
@@ -169,7 +175,7 @@ def subject_means(entry: Entry, task: str) -> dict[str, float]:
     """What the task is judged by, on the test by subject, mean over seeds."""
     found: dict[str, list[float]] = {}
     for scores in entry.scores(task):
-        for name, (_, mean) in scores.counts.items():
+        for name, mean in scores.own.items():
             found.setdefault(name, []).append(mean)
     return {name: fmean(values) for name, values in found.items()}
 
@@ -184,7 +190,7 @@ def _confusion(group: Group, task: str) -> Panel:
     """A matrix for each row of the table; counts summed over seeds. None of real values."""
     drawn = []
     for entry in ranked(group):
-        if scores := [s for s in entry.scores(task) if isinstance(s, ClassScores)]:
+        if scores := [s for s in entry.scores(task) if isinstance(s, (ClassScores, PixelScores))]:
             labels, caption = scores[0].labels, f"{entry.name} on {task}"
             together = zip(*(s.confusion for s in scores), strict=True)
             counts = [[sum(cell) for cell in zip(*rows, strict=True)] for rows in together]
@@ -192,3 +198,18 @@ def _confusion(group: Group, task: str) -> Panel:
                 Figure(caption, heat_map(counts, labels, f"Confusion matrix of {caption}"), wide=len(labels) > 4)
             )
     return Panel("", drawn)
+
+
+def _iou(group: Group, task: str) -> Panel:
+    """Of each student a mark for every class, mean over seeds; those first that the first student tells best."""
+    found = []
+    for entry in (e for e in group.entries if e.model in (STUDENT, e.method)):
+        each: dict[str, list[float]] = {}
+        for scores in entry.scores(task):
+            if isinstance(scores, PixelScores):
+                for label, value in zip(scores.labels, scores.iou, strict=True):
+                    each.setdefault(label, []).extend([] if value is None else [value])
+        if known := {label: fmean(values) for label, values in each.items() if values}:
+            found.append((entry, known))
+    caption = f"Test IoU on {task} by class, %"
+    return _panel([e for e, _ in found], dots(found, PIXELS[0], caption) if found else [])

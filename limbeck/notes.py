@@ -4,9 +4,11 @@ from statistics import fmean
 
 from limbeck import truth
 from limbeck.compare import Group
-from limbeck.finished import ClassScores
+from limbeck.finished import ClassScores, DepthScores, DirectionScores, PixelScores
 from limbeck.measures import alike
 from limbeck.metrics import NEAR
+from limbeck.pixels import ANGLES, RATIOS
+from limbeck.verdict import listing
 
 
 def heads(group: Group) -> dict[str, list[str]]:
@@ -29,7 +31,7 @@ def note(group: Group) -> str:
         told = ", or over ".join(over).replace("samples", group.samples)
         said += f"; 95 % interval over {told} (bootstrap, widened by Student's t)"
     if any("seeds" in o for o in over):
-        names = " and ".join(dict.fromkeys(judge.name for judge in judges))
+        names = listing(list(dict.fromkeys(judge.name for judge in judges)))
         said += f"; of other scores than {names} over seeds alone, where there are several"
     return said + (
         f"; no interval where there is one seed and one test {group.people[:-1]}"
@@ -47,6 +49,9 @@ def floors(group: Group) -> str:
             if isinstance(one, ClassScores):
                 share = max(map(sum, one.confusion)) / max(1, sum(map(sum, one.confusion)))
                 classes.append(f"{judge.text(share)} on {task}")
+            elif isinstance(one, PixelScores):
+                true = [n for n in map(sum, one.confusion) if n]
+                classes.append(f"{judge.text(max(true, default=0) / max(1, sum(true)) / max(1, len(true)))} on {task}")
             elif (off := truth.floor(group, task)) is not None:
                 values.append(f"{judge.text(off)} on {task}")
     said = [f"Always answering the commonest class would score {', '.join(classes)}."] if classes else []
@@ -56,16 +61,25 @@ def floors(group: Group) -> str:
 def agreement(group: Group) -> list[str]:
     """How often a student says what its teacher says, mean over seeds."""
     said = []
-    real = truth.value_tasks(group)
-    near = " or ".join(dict.fromkeys(f"{NEAR:g} {group.measures(t)[0].unit}".rstrip() for t in real))
+    likeness: dict[tuple[str, str], list[str]] = {}
+    for task in group.tasks:
+        likeness.setdefault(_like(group, task), []).append(task)
     for entry in group.students:
         for teacher in entry.runs[0].scored.agreement:
             found = [run.scored.agreement.get(teacher, {}) for run in entry.runs]
             shares = {t: [v for f in found if (v := f.get(t)) is not None] for t in group.tasks}
-            for tasks, what in (
-                ([t for t in shares if t not in real], f"names the class that {teacher} names"),
-                (real, f"is within {near} of what {teacher} says"),
-            ):
+            for (what, of), tasks in likeness.items():
                 told = ", ".join(f"{100 * fmean(shares[t]):.1f} % ({t})" for t in tasks if shares[t])
-                said += [f"The {entry.name} student {what} on {told} of the {group.samples}"] if told else []
+                said += [f"The {entry.name} student {what.format(teacher)} on {told} of the {of}"] if told else []
     return said
+
+
+def _like(group: Group, task: str) -> tuple[str, str]:
+    """When answers to a task are taken to agree, and what the share of them is of."""
+    one = next(s for e in group.entries for s in e.scores(task))
+    near = {DepthScores: f"a factor of {RATIOS['delta_1']:g}", DirectionScores: f"{ANGLES['within_11']:g}°"}.get(
+        type(one), f"{NEAR:g} {group.measures(task)[0].unit}".rstrip()
+    )
+    named = isinstance(one, (ClassScores, PixelScores))
+    what = "names the class that {} names" if named else f"is within {near} of what {{}} says"
+    return what, "labelled pixels" if isinstance(one, (PixelScores, DepthScores, DirectionScores)) else group.samples

@@ -1,6 +1,6 @@
 """What moved in training beside the model: a learning rate that tunes itself, and weights that follow their tasks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from limbeck import checkpoint
@@ -56,19 +56,42 @@ def _range(entry: Entry, stage: str) -> list[Figure]:
 
 
 def _weights(group: Group) -> Panel:
-    """A chart for each method, with a line for each task."""
-    drawn, tasks = [], dict[str, Style]()
-    for entry in group.students:
-        found: list[Line] = []
-        for name in dict.fromkeys(name for run in entry.runs for name in run.weights):
-
-            def read(_: Entry, run: Finished, name: str = name) -> dict[float, float]:
-                rows = (row for row in run.rows if row["event"] == "train")
-                return {row["epoch"]: row["terms"][name] for row in rows if row["terms"].get(name) is not None}
-
-            task = name.removeprefix(WEIGHT).replace(")", "", 1)
-            own = tasks.setdefault(task, Style(len(tasks)))
-            found += [Line(task, own, line.points) for line in curves([entry], read)]
-        if found:
-            drawn.append(Figure(entry.name, line_chart(found, f"Weights of tasks in {entry.name}", "epoch"), False))
+    """A chart for each method, with a line for each task; below it, on the same axis, the ratios that moved them."""
+    tasks = dict[str, Style]()
+    drawn = [figure for entry in group.students if (figure := _balance(entry, tasks))]
     return Panel(legend(list(tasks.items())) if drawn else "", drawn)
+
+
+def _balance(entry: Entry, tasks: dict[str, Style]) -> Figure | None:
+    """None where no weight follows its task. `tasks` are those that have a style, which grow."""
+    weights, ratios = list[Line](), list[Line]()
+    for name in dict.fromkeys(name for run in entry.runs for name in run.weights):
+        task = name.removeprefix(WEIGHT).replace(")", "", 1)
+        weights += _course(entry, task, tasks, "train", "terms", name)
+    for task in dict.fromkeys(t for run in entry.runs for row in _told(run, "feedback") for t in row["ratios"]):
+        ratios += _course(entry, task, tasks, "feedback", "ratios", task)
+    lines = [*weights, *ratios]
+    if not lines:
+        return None
+    reach = max(line.points[-1][0] for line in lines)
+    charts = (
+        [line_chart(weights, f"Weights of tasks in {entry.name}", "epoch", "weight", reach=reach)] if weights else []
+    )
+    if ratios:
+        label = f"How far the tasks have come towards their teachers in {entry.name}"
+        charts.append(line_chart(ratios, label, "epoch", "ratio to teacher", 1.0, reach))
+    return Figure(entry.name, "".join(charts), scored=False)
+
+
+def _course(entry: Entry, task: str, tasks: dict[str, Style], event: str, part: str, name: str) -> list[Line]:
+    """What the rows of an event tell by epoch of a task, under a name in a part of each."""
+    own = tasks.setdefault(task, Style(len(tasks)))
+
+    def read(_: Entry, run: Finished) -> dict[float, float]:
+        return {row["epoch"]: row[part][name] for row in _told(run, event) if row[part].get(name) is not None}
+
+    return [Line(task, own, line.points) for line in curves([entry], read)]
+
+
+def _told(run: Finished, event: str) -> Iterator[Mapping[str, Any]]:
+    return (row for row in run.rows if row["event"] == event)

@@ -5,15 +5,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck import checkpoint, cite, labelled, labels_report, notes, rate_figures, truth, words
+from limbeck import (
+    ablation,
+    checkpoint,
+    cite,
+    labelled,
+    labels_report,
+    notes,
+    pictures_report,
+    rate_figures,
+    trajectory_report,
+    truth,
+    words,
+)
 from limbeck.compare import LEAK, Entry, Group, groups
 from limbeck.domains import by_set
 from limbeck.errors import UserError
 from limbeck.figures import figures
-from limbeck.finished import STUDENT, Finished, leaves, load, text
+from limbeck.finished import STUDENT, AreaScores, Finished, PixelScores, leaves, load, text
 from limbeck.measures import SURE, Measure, by_key, chief
 from limbeck.statistics import Estimate
-from limbeck.verdict import cautions, verdict
+from limbeck.verdict import cautions, listing, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -157,7 +169,8 @@ def _shown(group: Group, number: str) -> dict[str, Any]:
     first = group.runs[0]
     models, real = [m for run in group.runs for m in run.scored.models], truth.value_tasks(group)
     drawn = figures(group) | truth.panels(group) | rate_figures.panels(group)
-    labels = labels_report.section(group)
+    drawn["trajectories"] = trajectory_report.panel(group)
+    labels, pictures, ablated = labels_report.section(group), pictures_report.section(group), ablation.section(group)
     papers = cite.bibtex(dict.fromkeys(key for run in group.runs for key in cite.keys_of(run.recipe, models)))
     return {
         "id": number,
@@ -168,18 +181,28 @@ def _shown(group: Group, number: str) -> dict[str, Any]:
         "note": notes.note(group),
         "measures": {t: group.measures(t) for t in group.tasks},
         "heads": notes.heads(group),
-        "judged": " and ".join(dict.fromkeys(group.measures(t)[0].name for t in group.tasks)),
+        "judged": listing(list(dict.fromkeys(group.measures(t)[0].name for t in group.tasks))),
         "floors": notes.floors(group),
         "agreement": notes.agreement(group),
         "figures": drawn,
         "domains": by_set(group),
         "labels": labels,
+        "pictures": pictures,
+        "ablation": ablated,
+        "dense": [t for t in group.tasks if isinstance(group.entries[0].scores(t)[0], (PixelScores, AreaScores))],
+        "fed": any(row["event"] == "feedback" for run in group.runs for row in run.rows),
+        "classes": [t for t in group.tasks if f"confusion {t}" in drawn],
         "values": {t: truth.sureness(group, t) for t in real},
         "without": [
             *(["truth"] if not real else []),
-            *(["confusion"] if len(real) == len(group.tasks) else []),
+            *(["confusion"] if not any(f"confusion {t}" in drawn for t in group.tasks) else []),
             *(["subjects"] if not drawn["subjects"].figures else []),
-            *(["labels"] if labels is None else []),
+            *(["trajectories"] if not drawn["trajectories"].figures else []),
+            *(
+                name
+                for name, part in (("labels", labels), ("pictures", pictures), ("ablation", ablated))
+                if part is None
+            ),
         ],
         "card": first.card,
         "sets": list(zip(words.sizes(first.card).items(), first.card.get("parts", ()), strict=True)),

@@ -70,7 +70,7 @@ def bland_altman(
         ticks(min(float(apart.min()), limits[0]), max(float(apart.max()), limits[1]), 5),
     )
     parts = frame.drawn(
-        f"mean of answer and truth, {unit}".rstrip(", "), f"answer less truth, {unit}".rstrip(", "), True
+        f"mean of answer and truth, {unit}".rstrip(", "), f"answer less truth, {unit}".rstrip(", "), 0.0
     )
     places = np.array([frame.at(*point) for point in zip(middle, apart, strict=True)])
     cells, counts = np.unique((places // CELL).astype(int), axis=0, return_counts=True)

@@ -69,7 +69,7 @@ def verdict(group: Group) -> str:
     who = "The student" if len(group.students) == 1 else f"The {lead.name} student"
     leak = f" [{LEAK}]" if group.leaky else ""
     classical = _classical(group, lead, judges)
-    return f"{who} scores {_list(clauses, ', and ')}{leak}; {_conclusion(lead, other, gaps)}{classical}."
+    return f"{who} scores {listing(clauses, ', and ')}{leak}; {_conclusion(lead, other, gaps)}{classical}."
 
 
 def _conclusion(lead: Entry, other: Entry | None, gaps: dict[str, Difference]) -> str:
@@ -88,8 +88,8 @@ def _conclusion(lead: Entry, other: Entry | None, gaps: dict[str, Difference]) -
         return f"{none} here"
     if not unsure and not (better and worse):
         return f"{subject} {up if better else down} here"
-    found = [f"{verb} on {_list(which)}" for verb, which in ((up, better), (down, worse)) if which]
-    return f"{subject} {' and '.join(found)}" + (f", and {none} on {_list(unsure)}" if unsure else "")
+    found = [f"{verb} on {listing(which)}" for verb, which in ((up, better), (down, worse)) if which]
+    return f"{subject} {' and '.join(found)}" + (f", and {none} on {listing(unsure)}" if unsure else "")
 
 
 def _classical(group: Group, lead: Entry, judges: Mapping[str, Measure]) -> str:
@@ -105,7 +105,7 @@ def _classical(group: Group, lead: Entry, judges: Mapping[str, Measure]) -> str:
                 f"{t} by {size} {'' if units[n] == units[n + 1] else units[n]}".rstrip()
                 for n, (t, size) in enumerate(zip(ahead, sizes, strict=True))
             ]
-            return f"; {entry.name} do better on {_list(by)}"
+            return f"; {entry.name} do better on {listing(by)}"
         means = {t: _mean(lead, t, judges[t]).mean for t in gaps}
         higher = [
             f"{judges[t].said}{judges[t].text(_mean(entry, t, judges[t]).mean)} on {t}"
@@ -114,11 +114,12 @@ def _classical(group: Group, lead: Entry, judges: Mapping[str, Measure]) -> str:
         ]
         if higher:
             ways = sorted({"higher" if judges[t].higher else "lower" for t in gaps})
-            return f"; {entry.name} score {_list(higher)}, {' or '.join(ways)} but not shown to be better"
+            return f"; {entry.name} score {listing(higher)}, {' or '.join(ways)} but not shown to be better"
     return ""
 
 
-def _list(words: Sequence[str], last: str = " and ") -> str:
+def listing(words: Sequence[str], last: str = " and ") -> str:
+    """As `a`, `a and b`, `a, b and c`."""
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + last + words[-1]
 
 
@@ -137,7 +138,7 @@ def cautions(group: Group) -> list[str]:
         )
     absent = {task: labels for task, labels in audits[0].get("classes absent from training", {}).items() if labels}
     for task, labels in absent.items():
-        said.append(f"No training {group.samples[:-1]} has {_list(labels)} ({task}), so these cannot be recognised.")
+        said.append(f"No training {group.samples[:-1]} has {listing(labels)} ({task}), so these cannot be recognised.")
     said += [f"{line}." for task in group.tasks for line in _unsure(group.entries[0], task, group.samples)]
     subjects = words.subjects(audits[0]["test"])
     if subjects < FEW:
@@ -145,10 +146,10 @@ def cautions(group: Group) -> list[str]:
         said.append(f"{count} in the test; another draw may look different.")
     single = [e.name for e in group.students if len(e.seeds) == 1]
     if single:
-        said.append(f"One seed of {_list(single)}: the luck of training is not in its intervals.")
+        said.append(f"One seed of {listing(single)}: the luck of training is not in its intervals.")
     again = [e.name for e in group.students if len(e.seeds) < len(e.runs)]
     if again:
-        said.append(f"Several runs of {_list(again)} have one seed: the last of them counts.")
+        said.append(f"Several runs of {listing(again)} have one seed: the last of them counts.")
     if len({frozenset(e.seeds) for e in group.students}) > 1:
         said.append("Not all methods were run with the same seeds: a difference is over those that both have, if any.")
     rules = {run.rule for run in group.runs}

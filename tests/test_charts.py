@@ -59,13 +59,21 @@ def test_a_line_runs_through_its_values_and_stays_inside_the_box() -> None:
 
 def test_a_single_point_and_a_constant_are_still_drawn() -> None:
     parsed(line_chart([Line("a", Style(0), [(1.0, 0.5, 0.5, 0.5)])], "t", "epoch"))
-    parsed(line_chart([Line("a", Style(0), [(0.0, 2.0, 2.0, 2.0), (1.0, 2.0, 2.0, 2.0)])], "t", "epoch", zero=True))
+    parsed(line_chart([Line("a", Style(0), [(0.0, 2.0, 2.0, 2.0), (1.0, 2.0, 2.0, 2.0)])], "t", "epoch", level=0.0))
     parsed(interval_chart([Mark("a", Style(0), 50.0)], "t"))
 
 
 def test_the_zero_line_is_in_view_when_asked_for() -> None:
-    root = parsed(line_chart([LINE], "t", "epoch", zero=True))
+    root = parsed(line_chart([LINE], "t", "epoch", level=0.0))
     assert [e for e in root if e.attrib.get("class") == "zero"]
+
+
+def test_a_level_between_ticks_is_drawn_and_the_axis_reaches_as_far_as_asked() -> None:
+    line = Line("a", Style(0), [(0.0, 2.0, 2.0, 2.0), (4.0, 7.0, 7.0, 7.0)])
+    root = parsed(line_chart([line], "t", "epoch", level=1.3, reach=50.0))
+    (level,) = [e for e in root if e.attrib.get("class") == "zero"]
+    assert level.attrib["y1"] not in {e.attrib["y1"] for e in root if e.attrib.get("class") == "grid"}
+    assert "50" in [t.text for t in root.iter("text") if t.get("class") == "tick mid"]
 
 
 def test_no_two_series_differ_in_colour_alone() -> None:

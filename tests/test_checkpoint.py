@@ -249,3 +249,11 @@ def test_arrays_come_back_by_any_name_and_objects_are_refused(tmp_path: Path) ->
     checkpoint.write_arrays(tmp_path / "again.npz", arrays)
     assert (tmp_path / "again.npz").read_bytes() == first, "the same arrays are the same bytes"
     assert files(tmp_path / "deep") == ["values.npz"]
+    assert {k: v.tolist() for k, v in checkpoint.read_arrays(tmp_path / "again.npz").items() if k != "file"} == {
+        k: v.tolist() for k, v in arrays.items() if k != "file"
+    }
+    assert checkpoint.read_arrays(tmp_path / "none.npz") == {}
+    for damaged in (first[:100], b"", b"\x00" * 50):
+        (tmp_path / "again.npz").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"again\.npz cannot be read"):
+            checkpoint.read_arrays(tmp_path / "again.npz")

@@ -13,6 +13,7 @@ from limbeck.finished import load
 from limbeck.rate_figures import panels
 from tests.fake_faces import FACES, range_test, write_face_run
 from tests.fake_runs import write_run
+from tests.fake_streets import streets, write_street_run
 from tests.test_charts import coordinates, parsed
 
 
@@ -96,3 +97,37 @@ def test_weights_are_drawn_by_task_and_not_as_losses(tmp_path: Path) -> None:
     assert all(task.name in panels(made)["weights"].legend for task in FACES)
     assert [one.caption for one in figures(made)["losses"].figures] == [task.name for task in FACES]
     assert plain(made.entries[0]), "weights are no sign of distillation"
+
+
+def test_feedback_stands_below_the_weights_on_their_axis(tmp_path: Path) -> None:
+    at = write_street_run(tmp_path / "a", table=streets(3, (8, 16)), drawn=False)
+    rows = [json.loads(row) for row in (at / "metrics.jsonl").read_text().splitlines()]
+    told = [row for row in rows if row["event"] == "feedback" and row["epoch"] <= 6]
+    kept = [row for row in rows if row["event"] != "feedback"] + told
+    (at / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    (figure,) = panels(group(at))["weights"].figures
+    weights, ratios = (parsed(drawn) for drawn in re.findall(r"<svg.*?</svg>", figure.drawing))
+    across = [[t.text for t in root.iter("text") if t.get("class") == "tick mid"] for root in (weights, ratios)]
+    assert across[0] == across[1]
+    lines = {e.get("class"): coordinates(f'points="{e.get("points")}"') for e in ratios.iter("polyline")}
+    assert list(lines) == ["line s0", "line s1", "line s2"]
+    assert len(lines["line s0"]) == 6
+    last = told[-1]["ratios"]
+    height = {name: lines[f"line s{i}"][-1][1] for i, name in enumerate(last)}
+    (level,) = ratios.findall("line[@class='zero']")
+    scale = (height["depth"] - float(level.get("y1", ""))) / (1 - last["depth"])
+    assert (height["normals"] - float(level.get("y1", ""))) / (1 - last["normals"]) == pytest.approx(scale, rel=0.05)
+
+
+def test_weights_without_feedback_and_feedback_without_weights_are_drawn(tmp_path: Path) -> None:
+    table = streets(3, (8, 16))
+    (dwa,) = panels(group(write_street_run(tmp_path / "a", "dwa", table=table, drawn=False)))["weights"].figures
+    assert dwa.drawing.count("<svg") == 1
+    at = write_street_run(tmp_path / "b", table=table, drawn=False)
+    rows = [json.loads(row) for row in (at / "metrics.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["terms"] = {k: v for k, v in row.get("terms", {}).items() if not k.startswith("weight(")}
+    (at / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (figure,) = panels(group(at))["weights"].figures
+    assert figure.drawing.count("<svg") == 1
+    assert "towards their teachers" in figure.drawing

@@ -134,7 +134,7 @@ def test_tables_and_figures_can_be_read_aloud(page: str) -> None:
     tags = Outline(page).tags
     assert all("scope" in a for tag, a in tags if tag == "th")
     assert all("aria-label" in a or a.get("aria-hidden") == "true" for tag, a in tags if tag == "svg")
-    assert page.count("<figure>") == page.count("<figcaption>")
+    assert page.count("<figure") == page.count("<figcaption")
 
 
 def test_names_are_escaped_wherever_they_come_from(tmp_path: Path) -> None:
