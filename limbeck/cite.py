@@ -75,6 +75,15 @@ PAPERS: dict[str, tuple[str, dict[str, str]]] = {
         "title": "End-to-End Multi-Task Learning with Attention",
         "author": "Liu, Shikun and Johns, Edward and Davison, Andrew J.",
         "booktitle": "CVPR", "year": "2019", "eprint": "1803.10704", "archiveprefix": "arXiv"}),
+    "li2020knowledge": ("inproceedings", {
+        "title": "Knowledge Distillation for Multi-task Learning",
+        "author": "Li, Wei-Hong and Bilen, Hakan",
+        "booktitle": "ECCV Workshops", "year": "2020", "eprint": "2007.06889", "archiveprefix": "arXiv"}),
+    "zagoruyko2017paying": ("inproceedings", {
+        "title": "Paying More Attention to Attention: Improving the Performance of Convolutional Neural Networks via "
+                 "Attention Transfer",
+        "author": "Zagoruyko, Sergey and Komodakis, Nikos",
+        "booktitle": "ICLR", "year": "2017", "eprint": "1612.03928", "archiveprefix": "arXiv"}),
     "chen2018gradnorm": ("inproceedings", {
         "title": "GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask Networks",
         "author": "Chen, Zhao and Badrinarayanan, Vijay and Lee, Chen-Yu and Rabinovich, Andrew",
@@ -113,7 +122,8 @@ USES: dict[str, tuple[str, ...]] = {
     "cutout": ("devries2017cutout",),
     "smoothing": ("szegedy2016rethinking",),
     "ppg-heart-rate": ("arora2025ppg", "hinton2015distilling"),
-    "joint-distill": ("cheng2025joint", "hinton2015distilling"),
+    "joint-distill": ("cheng2025joint", "hinton2015distilling", "zagoruyko2017paying"),
+    "kd4mtl": ("li2020knowledge",),
     "distill-2md-mtl": ("hosseini2019distill",),
     "mtl-dd": ("radosavovic2018data",),
     "single-dd": ("radosavovic2018data",),

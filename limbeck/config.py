@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType
-from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -79,6 +79,8 @@ def parse(cls: type[S], values: Mapping[str, Any], where: str = "") -> S:
             fields[name] = _choose_each(each, value, field.default, where + name)
         elif isinstance(value, str) and _holds_tuple(field.annotation):
             fields[name] = tuple(_words(value))
+        elif get_origin(field.annotation) is Literal:  # `--layers 50` is a word, and the choice a number
+            fields[name] = next((c for c in get_args(field.annotation) if str(c) == str(value)), value)
         else:
             fields[name] = value
     try:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -95,12 +95,18 @@ class Distiller(nn.Module):
         for teacher in self._taught_by.values():
             teacher.update(self.student, progress)
 
-    def after_eval(self, scores: Mapping[str, float]) -> None:
-        """Hands the validation scores to the weights that adapt to them."""
+    def after_eval(self, scores: Mapping[str, float]) -> dict[str, Any]:
+        """Hands what each task is worth on validation to what adapts to it; gives what that has come to."""
+        found: dict[str, Any] = {}
         for view in self.views:
-            for weight in view.objective.weights:
-                if callable(follow := getattr(weight, "after_eval", None)):
-                    follow(scores)
+            for balancing in view.objective.balancings:
+                found |= balancing.after_eval(scores)
+        return found
+
+    def held(self) -> dict[str, int]:
+        """Bytes that terms remember, by name; only of those that do."""
+        terms = [term for view in self.views for _, term in view.objective.parts]
+        return {term.name: term.held for term in terms if term.held}
 
     def fingerprints(self) -> dict[str, str]:
         """Of the teachers that never change: a checkpoint is only loaded beside the same ones."""

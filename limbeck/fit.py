@@ -13,6 +13,7 @@ from limbeck import checkpoint, evaluate, measures, process, rates
 from limbeck.data.order import Shares
 from limbeck.data.source import Table
 from limbeck.errors import Interrupted, UserError
+from limbeck.footprint import Footprint
 from limbeck.journal import Journal, Sums
 from limbeck.learner import Learner
 from limbeck.objective import STUDENT
@@ -69,6 +70,8 @@ class _Loop:
         self.find_rate()
         model = self.learner.together()
         self.observer.begins(self.at, self.step, self.steps)
+        first, footprint = self.step, Footprint(self.device)
+        footprint.begin()
         saved = time.monotonic()
         try:
             with self.stop.listening():
@@ -79,7 +82,9 @@ class _Loop:
                     if to_score or to_log:
                         self.log()
                     if to_score:
+                        footprint.rest()
                         self.score()
+                        footprint.begin()
                     if self.step in self.rate.looks:
                         self.look()
                     # Several processes agree on it, and that only where they meet anyway.
@@ -92,11 +97,18 @@ class _Loop:
         finally:
             self.observer.ends()
         if process.rank() == 0:
+            self.tell_cost(footprint, self.step - first)
             finish(self.at, self.steps, self.best_step, self.best)
         process.from_leader(None)  # the others read what it wrote
         # A signal that came with the last step, to any of them: what was to follow must not begin.
         if process.anywhere(self.stop.asked):
             raise Interrupted(f"stopped after the last step of {self.at}; all is saved")
+
+    def tell_cost(self, footprint: Footprint, steps: int) -> None:
+        """Writes what the steps cost; nothing where this process made none."""
+        if steps:
+            told = {**footprint.told(steps), "remembered": self.distiller.held()}
+            checkpoint.write_json(self.at / "cost.json", told)
 
     def advance(self, model: nn.Module) -> None:
         """One optimiser step."""
@@ -158,7 +170,9 @@ class _Loop:
             self.best, self.best_step = now, self.step
             if process.rank() == 0:
                 keep(self.run, self.at)
-        self.distiller.after_eval({task: measures.goodness(s) for task, s in scores.items()})
+        moved = self.distiller.after_eval({task: measures.goodness(s) for task, s in scores.items()})
+        if moved:
+            self.write({"event": "feedback", **moved})
 
     def scored(self, name: str, model: nn.Module, part: str, table: Table) -> dict[str, dict[str, float]]:
         """One model on one part."""

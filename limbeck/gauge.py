@@ -15,17 +15,17 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from limbeck import resident
+
 WARM_CALLS, WARM_SECONDS = 20, 0.2
 """Answers before any is timed: as many as this, and for as long as this."""
 Array = np.ndarray[Any, Any]
 Answer = Callable[[Array], object]
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def gauge(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def gauge(asked: Mapping[str, Any]) -> dict[str, Any]:
     open_model = {"torch": _torch, "onnx": _onnx}[asked["how"]](asked)
     window = np.random.default_rng(0).standard_normal((1, *asked["shape"])).astype(np.float32)
     gc.collect()
-    before = _restarted()
+    before = resident.restarted()
     answer = open_model()
     began, warm = time.perf_counter(), 0
     while warm < WARM_CALLS or time.perf_counter() - began < WARM_SECONDS:
@@ -51,7 +51,7 @@ def gauge(asked: Mapping[str, Any]) -> dict[str, Any]:
         "fastest": min(spent),
         "calls": len(spent),
         "before": before,
-        "peak": _peak(),
+        "peak": resident.peak(),
     }
 
 
@@ -95,30 +95,6 @@ def _onnx(asked: Mapping[str, Any]) -> Callable[[], Answer]:
         return lambda window: session.run(None, {name: window})
 
     return load
-
-
-def _restarted() -> int | None:
-    """What the process holds in RAM now, in bytes; its high-water mark is begun anew where the system allows it."""
-    with suppress(OSError):
-        CLEAR.write_text("5")  # Linux: VmHWM := VmRSS
-    return _status("VmRSS") if STATUS.is_file() else _peak()
-
-
-def _peak() -> int | None:
-    """The high-water mark in bytes; None where the system does not tell (Windows)."""
-    if STATUS.is_file():
-        return _status("VmHWM")
-    try:
-        import resource
-    except ImportError:
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most
-
-
-def _status(name: str) -> int | None:
-    line = next((l for l in STATUS.read_text().splitlines() if l.startswith(f"{name}:")), "")
-    return 1024 * int(line.split()[1]) if line else None
 
 
 if __name__ == "__main__":

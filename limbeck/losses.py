@@ -65,12 +65,35 @@ def squared_error(answer: Tensor, target: Tensor) -> Tensor:
     return torch.where(known, answer.squeeze(1) - torch.where(known, target, 0.0), 0.0).square()
 
 
+def absolute_error(answer: Tensor, target: Tensor) -> Tensor:
+    """Distance of `(B, 1, *S)` to real targets `(B, *S)`; 0 where a label is missing (NaN)."""
+    known = ~target.isnan()
+    return torch.where(known, answer.squeeze(1) - torch.where(known, target, 0.0), 0.0).abs()
+
+
+def apart(answer: Tensor, target: Tensor) -> Tensor:
+    """1 - cosine of the angle between vectors `(B, 3, *S)` and unit vectors `(B, 3, *S)`, to `(B, *S)`; 0 where a label
+    is missing (NaN)."""
+    known = ~target.isnan().any(dim=1)
+    cosine = F.cosine_similarity(answer, torch.where(target.isnan(), 0.0, target), dim=1)
+    return torch.where(known, 1 - cosine, 0.0)
+
+
 def soft(student: Tensor, teacher: Tensor, T: float = 1.0, reduction: Reduction = "sum") -> Tensor:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)) [Hinton 2015, arXiv:1503.02531]; no gradient to the
     teacher."""
     log_p = F.log_softmax(teacher.detach() / T, dim=1)
     log_q = F.log_softmax(student / T, dim=1)
     values = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1) * T**2
+    return values / student.shape[1] if reduction == "mean" else values
+
+
+def reverse(student: Tensor, teacher: Tensor, T: float = 1.0, reduction: Reduction = "sum") -> Tensor:
+    """T^2 KL(softmax(student / T) || softmax(teacher / T)), the other direction of `soft`; no gradient to the
+    teacher."""
+    log_p = F.log_softmax(teacher.detach() / T, dim=1)
+    log_q = F.log_softmax(student / T, dim=1)
+    values = F.kl_div(log_p, log_q, reduction="none", log_target=True).sum(dim=1) * T**2
     return values / student.shape[1] if reduction == "mean" else values
 
 

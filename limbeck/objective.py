@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 from torch import Tensor, nn
 
@@ -35,6 +35,11 @@ class Term(nn.Module, ABC):
     def detail(self) -> str:
         """The name with all that changes its value."""
         return self.name
+
+    @property
+    def held(self) -> int:
+        """Bytes of what it remembers."""
+        return 0
 
     @abstractmethod
     def forward(self, scene: Scene) -> Tensor:
@@ -72,6 +77,11 @@ class Balancing(nn.Module, ABC):
     @abstractmethod
     def forward(self, losses: Sequence[Tensor], scene: Scene) -> Tensor:
         """One loss of those of the names; in training it learns from them."""
+
+    def after_eval(self, scores: Mapping[str, float]) -> dict[str, Any]:
+        """Learns from what each task is worth on validation, higher being better; gives what it has come to, for the
+        log."""
+        return {}
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,15 @@ def from_leader(value: T) -> T:
     return box[0]
 
 
+def gathered(x: Tensor) -> Tensor:
+    """The rows of `x` of all processes, one after another; each may have another number of them."""
+    if not active():
+        return x
+    parts: list[Tensor | None] = [None] * world()
+    dist.all_gather_object(parts, x.cpu())
+    return torch.cat([part.to(x.device) for part in parts if part is not None])
+
+
 def anywhere(flag: bool) -> bool:
     """Whether a flag is set in any of the processes."""
     return bool(total(torch.tensor(int(flag)))) if active() else flag

@@ -17,12 +17,12 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from limbeck import assessment, checkpoint, classical, evaluate, groups, metrics, process
+from limbeck import assessment, checkpoint, classical, evaluate, groups, metrics, pictures, process
 from limbeck.config import Spec, differences, digest, dump
 from limbeck.data import cache
 from limbeck.data.base import Data
 from limbeck.data.source import Table
-from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, RandomWindow, Split
+from limbeck.data.split import BySubject, KFoldSubjects, LeaveOneSubjectOut, Official, RandomWindow, Split
 from limbeck.distiller import Distiller
 from limbeck.errors import InUse, UserError
 from limbeck.fit import fit
@@ -103,10 +103,11 @@ class Recipe(Spec, ABC):
     untrained: ClassVar[frozenset[str]] = frozenset()
     """What else than `UNTRAINED` its folder may hold before training begins."""
     data: Data
-    split: BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow = BySubject()
+    split: BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow | Official = BySubject()
     plan: Plan = Plan()
-    select: Literal["accuracy", "macro_f1", "mae"] = "accuracy"
-    """The mean of this over tasks, on validation, chooses the step that is kept; the same for every method."""
+    select: Literal["accuracy", "macro_f1", "mae", "relative"] = "accuracy"
+    """The mean of this over tasks, on validation, chooses the step that is kept; the same for every method. relative:
+    of the logarithm of what each task is judged by, so that a change by one percent counts alike in all."""
     absent: Literal["refuse", "accept"] = "refuse"
     """What of a split that leaves a class out of training altogether: `accept` scores it as never recognised."""
 
@@ -197,7 +198,8 @@ class Recipe(Spec, ABC):
 def scored(models: Models, split: Split, at: Path, classical: Sequence[Classical]) -> dict[str, Any]:
     """`scores.json`: every model on every part, agreement of teachers with the student, and the classical rows.
 
-    Writes `values.npz`, the answers to each test window, where a task has real values.
+    Writes `values.npz`, the answers to each test window, where a task has real values, and `pictures.npz`, answers to
+    a few test images, where a task asks for every pixel.
     """
     tasks = split.train.tasks
     found: dict[str, Any] = {"selected": _selected(at), "models": {}, "agreement": {}}
@@ -213,12 +215,15 @@ def scored(models: Models, split: Split, at: Path, classical: Sequence[Classical
         parameters = sum(p.numel() for p in model.parameters())
         found["models"][name] = {"parameters": parameters, "parts": evaluate.parts(logits, split)}
         if name != STUDENT:
-            found["agreement"][name] = evaluate.agreement(test[STUDENT], test[name], tasks)
+            found["agreement"][name] = evaluate.agreement(test[STUDENT], test[name], tasks) | evaluate.agree(
+                models[STUDENT], model, split.test
+            )
     for name, row, answers in classical:
         found["models"][name], test[name] = row, answers
     values = evaluate.traces(test, split.test, tasks)
     if values:
         checkpoint.write_arrays(at / "values.npz", values)
+    pictures.keep(models, split.test, tasks, at)
     return found
 
 

@@ -39,6 +39,34 @@ TRANSFER: Mapping[str, Any] = {
 }  # fmt: skip
 """What of half-labelled data sets is compared: one task or all, one set or all, with generated labels and without."""
 
+JOINT: Mapping[str, Any] = {
+    "recipe": "joint-distill",
+    "variants": {
+        "single-task": {"method": "single-task"}, "naive": {"method": "naive"},
+        "DWA": {"method": "dwa"}, "uncertainty": {"method": "uncertainty"},
+        "static KD": {"method": "static-kd"}, "KD4MTL": {"method": "kd4mtl"},
+        "adaptive": {"gamma": 0}, "trajectory": {"lam": 0}, "both": {},
+    },
+    "seeds": [0, 1, 2], "compare": "variant", "reference": "naive",
+}  # fmt: skip
+"""JointDistill, its two parts by themselves, and its rivals."""
+
+JOINT_SENSITIVITY: Mapping[str, Any] = {
+    "recipe": "joint-distill",
+    "variants": {
+        "both": {}, "fixed weights": {"feedback.rate": 0},
+        **{f"k {k}": {"trajectory.k": k} for k in (3, 5, 20)},
+        **{f"t {t}": {"trajectory.length": t} for t in (1, 3, 10, 20)},
+        **{f"alpha {a:g}": {"feedback.alpha": a} for a in (0.5, 1, 2, 3)},
+        **{f"gamma {g:g}": {"gamma": g} for g in (0.01, 1, 10)},
+        **{f"step {s}": {"feedback.step": s} for s in ("abs", "squared")},
+        "weights on logits": {"weight_on": "logit"}, "usual KL": {"how.reverse": False},
+        "moves": {"trajectory.compare": "moves"}, "fading": {"trajectory.fade": 0.5},
+    },
+    "seeds": [0, 1, 2], "compare": "variant", "reference": "both",
+}  # fmt: skip
+"""One thing of JointDistill at a time."""
+
 NAMED: dict[str, Mapping[str, Any]] = {
     "smooth-distill": {
         "recipe": "smooth-distill",
@@ -68,6 +96,8 @@ NAMED: dict[str, Mapping[str, Any]] = {
     "topology": TOPOLOGY,
     "topology-loso": {**TOPOLOGY, "base": {"split": "loso"}, "grid": {"split.fold": list(range(9))}},
     "face-transfer": {"recipe": "distill-2md-mtl", "preset": "faces", **TRANSFER},
+    "joint-distill": JOINT,
+    "joint-distill-sensitivity": JOINT_SENSITIVITY,
     "wearable-transfer": {"recipe": "distill-2md-mtl", "preset": "wearables", **TRANSFER},
     "ppg-scaling": {
         "recipe": "ppg-heart-rate",

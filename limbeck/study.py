@@ -30,7 +30,8 @@ study that is finished: `limbeck study runs/topology --reference "two teachers"`
 A study's folder: `study.json` (the folder itself can be given as the study, to go on), `cells/` (a run folder each, by
 the digest of its recipe), `stages/` (what several cells need), `cells.json` (the labels of each), `results.csv`,
 `subjects.csv` (the test again, a line a subject), `table.md` (which ends in a table by subject); `scaling.json` and
-`scaling.svg`, or `transfer/` and `transfer.json`, where these are asked for.
+`scaling.svg`, or `transfer/` and `transfer.json`, where these are asked for; `gains.json`, the mean improvements over
+single-task networks, where tasks ask for every pixel.
 """
 
 import signal
@@ -42,7 +43,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck import checkpoint, labels, law_tables, people, transfer
+from limbeck import checkpoint, gains, labels, law_tables, people, transfer
 from limbeck.board import Board
 from limbeck.errors import Interrupted, UserError, unknown
 from limbeck.grid import Cell, Study, claim, define, in_words, read_study
@@ -96,6 +97,7 @@ def run_named(
         print_table(summarise(outcome.out), console)
         law_tables.print_laws(outcome.out, console)
         transfer.print_transfer(outcome.out, console)
+        gains.print_gains(outcome.out, console)
         written = (outcome.out / name for name in ("table.md", "results.csv", "subjects.csv"))
         console.print("  ".join(str(at) for at in written if at.is_file()), highlight=False, soft_wrap=True)
     if outcome.failed:
@@ -145,6 +147,7 @@ def run_study(
             *law_tables.conclude(out),
             *transfer.conclude(out),
             *labels.conclude(out),
+            *gains.conclude(out),
             *people.conclude(out),
         ]
         checkpoint.write(out / "table.md", "\n".join(page).encode())

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -9,8 +10,12 @@ from limbeck import losses
 from limbeck.batch import Batch
 from limbeck.config import Spec
 from limbeck.errors import UserError, unknown
+from limbeck.models.heads import MAP
 from limbeck.objective import STUDENT, Objective, Scene, Term
 from limbeck.tasks import Task
+
+BY_QUANTITY = {"": losses.squared_error, "depth": losses.absolute_error, "direction": losses.apart}
+"""The losses of real values."""
 
 
 def known(batch: Batch, task: Task) -> Tensor | None:
@@ -26,7 +31,8 @@ def known(batch: Batch, task: Task) -> Tensor | None:
 
 
 class Supervised(Term):
-    """Cross-entropy with the labels (squared error for a regression), over the samples that have one.
+    """Cross-entropy with the labels, over the samples that have one; of a regression the squared error, of a depth the
+    absolute one, of a direction 1 - cosine.
 
     `smoothing` spreads that share of a label over all classes, `spread` the label of a real value over the bins around
     it; `scaling` is that of the logits. A sample that was mixed has the losses of both its labels, by their shares.
@@ -56,7 +62,7 @@ class Supervised(Term):
 
     def _values(self, logits: Tensor, target: Tensor) -> Tensor:
         if self.task.classes is None:
-            return losses.squared_error(logits, target)
+            return BY_QUANTITY[self.task.quantity](logits, target)
         if self.spread:
             return losses.ordinal(logits, target, self.task.centres().to(target.device), self.spread)
         return losses.cross_entropy(logits, self.task.ids(target), self.smoothing)
@@ -86,7 +92,7 @@ class Distilled(Term):
 
     @property
     def detail(self) -> str:
-        values = ", ".join(f"{k} {v}" for k, v in self.how if v != "none")
+        values = ", ".join(f"{k} {v}" for k, v in self.how if v not in ("none", False))
         return f"{self.name} [{values}]" if values else self.name
 
     def forward(self, scene: Scene) -> Tensor:
@@ -123,6 +129,73 @@ class Hinted(Term):
         return losses.masked_mean(losses.hint(self.adaptor(one), two))
 
 
+class Valued(Term):
+    """The student's real values against a teacher's, over the samples that have a label."""
+
+    def __init__(self, task: Task, teacher: str, how: "Absolute | Spatial") -> None:
+        super().__init__(f"{how.kind}({task.name}, {teacher})", (STUDENT, teacher))
+        self.task, self.teacher, self.how = task, teacher, how
+
+    @property
+    def detail(self) -> str:
+        values = ", ".join(f"{k} {v}" for k, v in self.how)
+        return f"{self.name} [{values}]" if values else self.name
+
+    def forward(self, scene: Scene) -> Tensor:
+        one, two = (scene.outputs[who].logits[self.task.name] for who in self.reads)
+        given = known(scene.batch, self.task)
+        if isinstance(self.how, Absolute):
+            apart = losses.apart if self.task.quantity == "direction" else losses.absolute_error
+            target = two.detach() if self.task.quantity == "direction" else two.detach().squeeze(1)
+            return losses.masked_mean(apart(one, target), given)
+        if one.ndim == 2:
+            raise UserError(
+                f"spatial distillation needs a value for every pixel, and {self.task.name} has one a sample"
+            )
+        flat = [logits.flatten(2).transpose(1, 2).reshape(len(logits), -1) for logits in (one, two)]
+        hidden = None if given is None else given.flatten(1).repeat_interleave(one.shape[1], dim=1).logical_not()
+        if hidden is not None:
+            # What is left out in both has no probability in either; a sample with nothing left counts for nothing.
+            flat = [logits.masked_fill(hidden, -1e4) for logits in flat]
+        some = None if hidden is None else ~hidden.all(dim=1)
+        return losses.masked_mean(losses.soft(flat[0], flat[1], self.how.T), some)
+
+
+class Aligned(Term):
+    """A map of the student, through a learnt matrix over its channels, against a teacher's: the mean over places of the
+    squared distance of their unit vectors [Li 2020, arXiv:2007.06889]."""
+
+    def __init__(self, task: Task, teacher: str, widths: tuple[int, int]) -> None:
+        super().__init__(f"aligned({task.name}, {teacher})", (STUDENT, teacher))
+        self.widths, self.adaptor = widths, nn.Linear(*widths, bias=False)
+
+    @property
+    def detail(self) -> str:
+        return f"{self.name} [{self.widths[0]} to {self.widths[1]}]"
+
+    def forward(self, scene: Scene) -> Tensor:
+        one, two = (scene.outputs[who].features[self._feature(scene, who)] for who in self.reads)
+        if one.shape[2:] != two.shape[2:]:
+            raise UserError(
+                f"{self.name}: the student's map is of {_size(one)} cells, the teacher's of {_size(two)}; give both "
+                "the same stride"
+            )
+        ours = F.normalize(self.adaptor(one.flatten(2).transpose(1, 2)), dim=2)
+        theirs = F.normalize(two.detach().flatten(2).transpose(1, 2), dim=2)
+        return losses.masked_mean((ours - theirs).square().sum(dim=2))
+
+    @staticmethod
+    def _feature(scene: Scene, who: str) -> str:
+        declared = scene.outputs[who].features
+        if MAP not in declared:
+            raise unknown("feature", MAP, declared)
+        return MAP
+
+
+def _size(made: Tensor) -> str:
+    return " x ".join(map(str, made.shape[2:]))
+
+
 class Soft(Spec):
     """KL of softened logits, times T^2."""
 
@@ -133,13 +206,17 @@ class Soft(Spec):
     """Over classes; `mean` is C times smaller, as PyTorch's default KL is."""
     scaling: losses.Scaling = "none"
     """std: of logits over half their own standard deviation, at temperature 1; `T` is then in the factor T^2 alone."""
+    reverse: bool = False
+    """KL of the teacher's distribution from the student's, where the usual one is of the student's from the
+    teacher's."""
 
     def values(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """`(B, *S)`."""
+        kl = losses.reverse if self.reverse else losses.soft
         if self.scaling == "none":
-            return losses.soft(student, teacher, self.T, self.reduction)
+            return kl(student, teacher, self.T, self.reduction)
         one, two = (2 * losses.scaled(logits, self.scaling) for logits in (student, teacher))
-        return self.T**2 * losses.soft(one, two, 1.0, self.reduction)
+        return self.T**2 * kl(one, two, 1.0, self.reduction)
 
 
 class Hard(Spec):
@@ -174,6 +251,20 @@ class Feature(Spec):
     """Through a learnt linear map even where the widths are the same."""
 
 
+class Absolute(Spec):
+    """The distance of real values, of directions 1 - cosine."""
+
+    kind: ClassVar[str] = "absolute"
+
+
+class Spatial(Spec):
+    """KL of softmaxes over all pixels of a sample, times T^2: which of them are far, not how far."""
+
+    kind: ClassVar[str] = "spatial"
+    T: float = Field(1.0, gt=0)
+    """Temperature, in the unit of the values."""
+
+
 Kind = Soft | Hard | Decoupled | Feature
 
 
@@ -199,3 +290,13 @@ def kd(task: Task, teacher: str, how: Kind, widths: tuple[int, int] | None = Non
     if task.classes is None:
         raise ValueError(f"task {task.name!r} has no classes, so there are no logits to soften; use the feature kind")
     return Objective.of(Distilled(task, teacher, how))
+
+
+def valued(task: Task, teacher: str, how: Absolute | Spatial) -> Objective:
+    """The student's real values against a teacher's, for a task."""
+    return Objective.of(Valued(task, teacher, how))
+
+
+def aligned(task: Task, teacher: str, widths: tuple[int, int]) -> Objective:
+    """The student's map against that of a task's teacher. `widths` are their channels, the student's first."""
+    return Objective.of(Aligned(task, teacher, widths))

@@ -23,14 +23,17 @@ from limbeck import fit as fit_module
 from limbeck import process, pseudo
 from limbeck.augment import Augment
 from limbeck.balance import DWA, Balance, GradNorm, Uncertainty
-from limbeck.batch import Batch
+from limbeck.batch import Batch, Outputs
 from limbeck.errors import Interrupted
 from limbeck.fit import fit
 from limbeck.models import BiLSTM
+from limbeck.models.heads import MAP
+from limbeck.objective import STUDENT, Scene
 from limbeck.observers import Observer
 from limbeck.plan import SGD, Plan
 from limbeck.run import Run
 from limbeck.schedule import AdaptiveCLR
+from limbeck.trajectory import Follow, Trajectory
 from limbeck.transforms import SignalViews
 from tests.conftest import TASKS, table
 from tests.toy_runs import PLAN, toy_run
@@ -194,6 +197,27 @@ def balanced_fits(where: Path) -> dict[str, Any]:
     for balance in BALANCES:
         fit(balanced_run(balance), where / balance.kind)
     return {}
+
+
+def looked(rows: range) -> dict[str, Any]:
+    """What trajectories of five samples come to, of which each process sees some, and the first twice as often."""
+    ids = torch.arange(5)
+    term = Follow(Trajectory(k=2, length=2), ids, "connector")
+    totals = []
+    for step in range(4):
+        seen = (ids[:1] if step % 2 else ids).tolist()
+        some = torch.tensor([i for i in seen if i % process.world() in rows], dtype=torch.long)
+        every = torch.randn(2, 5, 3, 4, 6, generator=torch.Generator().manual_seed(step))
+        outputs = {who: Outputs({}, {MAP: made[some]}) for who, made in zip((STUDENT, "connector"), every, strict=True)}
+        value = term(Scene(Batch({}, {}, some), outputs, {}, 0.0))
+        totals.append(float(process.total(value)) / process.world())
+    state = {name: value.flatten().tolist() for name, value in term.state_dict().items()}
+    return {"totals": totals, **state}
+
+
+def trajectories(where: Path) -> dict[str, Any]:
+    """Those of this process."""
+    return looked(range(process.rank(), process.rank() + 1))
 
 
 class StopsOne(Observer):

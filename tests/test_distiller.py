@@ -1,6 +1,6 @@
 """The distiller: who is run, what is judged, and what learns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from limbeck.batch import Batch, Outputs
 from limbeck.distiller import Distiller, View
 from limbeck.errors import UserError
-from limbeck.objective import Scene, Term
+from limbeck.objective import Balancing, Scene, Term
 from limbeck.plan import Adam
 from limbeck.teachers import EMA, Cached, Ensemble, Frozen, Teacher
 from limbeck.terms import Soft, kd, supervised
@@ -134,20 +134,24 @@ def test_it_tells_what_each_teacher_is_fixed_by() -> None:
 
 
 def test_weights_that_adapt_are_told_the_scores() -> None:
-    class Weight(nn.Module):
+    class Weights(Balancing):
         heard: Any = None
 
-        def forward(self, progress: float) -> float:
-            return 1.0
+        def weights(self) -> Tensor:
+            return torch.ones(len(self.names))
 
-        def after_eval(self, scores: Mapping[str, float]) -> None:
+        def forward(self, losses: Sequence[Tensor], scene: Scene) -> Tensor:
+            return sum(losses[1:], start=losses[0])
+
+        def after_eval(self, scores: Mapping[str, float]) -> dict[str, Any]:
             assert self.heard is None, "told once, though it weighs two terms"
             self.heard = dict(scores)
+            return {"heard": True}
 
-    weight = Weight()
-    objective = weight * (supervised(TASKS[0]) + supervised(TASKS[1]))  # type: ignore[operator]
-    Distiller(student(), {}, objective).after_eval({"activity": 0.5})
-    assert weight.heard == {"activity": 0.5}
+    weights = Weights("weights", ["one", "two"])
+    objective = weights["one"] * supervised(TASKS[0]) + weights["two"] * supervised(TASKS[1])
+    assert Distiller(student(), {}, objective).after_eval({"activity": 0.5}) == {"heard": True}
+    assert weights.heard == {"activity": 0.5}
 
 
 def test_a_term_sees_batch_answers_models_and_progress() -> None:

@@ -221,7 +221,8 @@ def test_rows_hold_what_the_report_reads_and_no_clock_time(tmp_path: Path) -> No
     for row in rows(tmp_path, "eval"):
         assert list(row) == ["event", "step", "epoch", "model", "part", "scores"]
         assert {frozenset(s) for s in row["scores"].values()} == {frozenset({"accuracy", "macro_f1", "loss"})}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["best", "finished.json", "last", "metrics.jsonl", "run.json"]
+    files = ["best", "cost.json", "finished.json", "last", "metrics.jsonl", "run.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == files
 
 
 def test_training_goes_on_in_training_mode_after_an_evaluation(tmp_path: Path) -> None:

@@ -10,25 +10,30 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "limbeck"
 FLOORS = """
-0  batch charts data.__init__ data.decoding ecg errors measures stop studies tasks topology.kernels topology.lanes
-0  words
-1  bars cite config data.archive data.generated data.pickles finished models.sets observers process rate_charts
-1  signals statistics topology.stamps truth_charts values
-2  augment checkpoint compare data.matlab data.order data.source losses metrics mixup objective schedule sizes
-2  teachers
-3  data.cache data.cells data.concat data.labels data.split distiller domains groups journal labelled mixings
-3  models.heads plan scaling terms timeline topology.diagrams topology.store transforms verdict
-4  assessment balance classical data.base doctor figures learner models.heart models.image models.sensor
-4  models.wide pseudo rows run spectral steering topology.images
-5  data.recordings evaluate labels_report models.hybrid rate_figures rates topology.column topology.plots
-5  topology.transformer truth
+0  batch charts data.__init__ data.decoding data.packed data.resizing data.solids ecg errors measures resident stop
+0  studies tasks topology.kernels topology.lanes words
+1  bars cite config data.archive data.generated data.maps data.pickles footprint models.resnet models.sets
+1  observers paint process rate_charts scored signals statistics topology.stamps truth_charts values
+2  augment checkpoint data.matlab data.order data.source data.worlds finished losses metrics mixup models.adapt
+2  objective schedule sizes teachers trajectory_charts
+3  compare data.cache data.cells data.concat data.labels data.nyu_classes data.split distiller feedback gain
+3  journal labelled mixings models.heads pictures pixels plan renamed scaling timeline topology.diagrams
+3  topology.store transforms
+4  ablation balance classical connector data.base doctor domains folds groups learner map_files models.dense
+4  models.heart models.image models.sensor models.wide pictures_report pseudo rows run spectral steering terms
+4  topology.images trajectory verdict
+5  assessment data.recordings figures models.hybrid rates topology.column topology.plots topology.transformer
+5  visits
 6  data.clock data.describe data.faces data.geneactiv_bin data.joined data.layout data.lines data.lists data.photos
-6  data.ppg data.synthetic data.usc_had data.watch fit models.__init__ notes topology.__init__ topology.shards
+6  data.ppg data.synthetic data.usc_had data.watch evaluate labels_report models.__init__ rate_figures
+6  topology.__init__ topology.shards trajectory_report truth
 7  data.columns data.copies data.dalia data.discover data.galaxy data.geneactiv_labels data.har data.inspect
-7  data.pamap2 data.pulse data.spc data.wildppg deployed predict_images recipe report rounds
-8  data.geneactiv data.images data.parts edge gauge
-9  data.adience data.fairface data.fer2013 data.folder data.morph data.own_pulse data.utkface
-10 data.own_images data.sensor_sets predict recipes.mixup_topology recipes.ppg_heart_rate recipes.smooth_distill
+7  data.pamap2 data.pixel_data data.pulse data.spc data.wildppg deployed fit notes predict_images rounds
+8  data.geneactiv data.images data.mtan data.parts data.scenes edge gauge predict_pixels recipe report
+9  data.adience data.cityscapes data.fairface data.fer2013 data.folder data.morph data.nyuv2 data.own_pulse
+9  data.utkface
+10 data.own_images data.sensor_sets predict recipes.joint_distill recipes.mixup_topology recipes.ppg_heart_rate
+10 recipes.smooth_distill
 11 data.image_sets
 12 recipes.distill_2md_mtl
 13 recipes.__init__
@@ -36,7 +41,7 @@ FLOORS = """
 15 board labelling topology_verbs workers
 16 results
 17 deployments laws tables
-18 cost labels law_plot people transfer
+18 cost gains labels law_plot people transfer
 19 law_tables
 20 study
 21 cli

@@ -350,3 +350,45 @@ def test_cross_entropy_with_no_shares_is_0_without_a_gradient_and_dense_ones_are
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
     assert (logits.grad[0, :, 1] == 0).all()
+
+
+@given(st.integers(2, 8), st.floats(0.5, 5), st.integers(0, 1000))
+def test_the_reverse_divergence_is_the_plain_one_the_other_way_round(
+    classes: int, temperature: float, seed: int
+) -> None:
+    one, two = torch.randn(2, 4, classes, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    assert torch.allclose(losses.reverse(one, two, temperature), losses.soft(two, one, temperature))
+    assert torch.allclose(
+        losses.reverse(one, two, temperature, "mean") * classes, losses.reverse(one, two, temperature)
+    )
+    p, q = ((x / temperature).softmax(dim=1) for x in (one, two))
+    wanted = F.kl_div(q.log(), p, reduction="none").sum(dim=1) * temperature**2
+    assert torch.allclose(losses.reverse(one, two, temperature), wanted)
+
+
+def test_absolute_errors_skip_missing_depths_and_their_gradient() -> None:
+    answer = torch.tensor([[[[1.0, 5.0], [2.0, 3.0]]]], requires_grad=True)
+    target = torch.tensor([[[2.0, math.nan], [2.5, 1.0]]])
+    found = losses.absolute_error(answer, target)
+    assert found.tolist() == [[[1.0, 0.0], [0.5, 2.0]]]
+    found.sum().backward()
+    assert answer.grad is not None
+    assert answer.grad.flatten().tolist() == [-1.0, 0.0, -1.0, 1.0]
+
+
+def test_directions_are_apart_by_1_less_the_cosine_whatever_their_length() -> None:
+    draw = torch.Generator().manual_seed(0)
+    answer = torch.randn(2, 3, 4, 5, generator=draw, dtype=torch.float64).requires_grad_()
+    target = F.normalize(torch.randn(2, 3, 4, 5, generator=draw, dtype=torch.float64), dim=1)
+    found = losses.apart(answer, target)
+    dots = (answer * target).sum(dim=1) / answer.norm(dim=1)
+    assert torch.allclose(found, 1 - dots)
+    assert torch.allclose(losses.apart(3 * answer, target), found)
+    assert torch.allclose(losses.apart(target, target), torch.zeros(2, 4, 5, dtype=torch.float64), atol=1e-12)
+    target[0, :, 1, 2] = math.nan
+    found = losses.apart(answer, target)
+    assert float(found[0, 1, 2].detach()) == 0
+    found.sum().backward()
+    assert answer.grad is not None
+    assert answer.grad.isfinite().all()
+    assert answer.grad[0, :, 1, 2].tolist() == [0, 0, 0]

@@ -13,7 +13,7 @@ from tests import children
 @pytest.fixture(scope="module")
 def parallel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
     where = tmp_path_factory.mktemp("together")
-    tasks = (children.words, children.uneven_gradients)
+    tasks = (children.words, children.uneven_gradients, children.trajectories)
     return {task.__name__: children.together(where / task.__name__, task) for task in tasks}
 
 
@@ -32,6 +32,15 @@ def test_the_gradient_and_the_logged_loss_are_those_of_one_process(
     for found in parallel["uneven_gradients"]:
         assert found[kind]["gradient"] == pytest.approx(alone["gradient"], rel=1e-6, abs=1e-9)
         assert found[kind]["means"] == pytest.approx(alone["means"], rel=1e-6, abs=1e-12)
+
+
+def test_trajectories_are_remembered_by_all_processes_as_by_one(parallel: dict[str, list[dict[str, Any]]]) -> None:
+    alone = children.looked(range(1))
+    assert max(alone["memory.count"]) == 4
+    for found in parallel["trajectories"]:
+        assert found.keys() == alone.keys()
+        for name, values in alone.items():
+            assert found[name] == pytest.approx(values, rel=1e-5), name
 
 
 def test_a_whole_run_together_has_the_losses_of_one_alone(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from limbeck.config import dump, nested, parse
 from limbeck.errors import UserError, unknown
 from limbeck.recipe import Recipe
 from limbeck.recipes.distill_2md_mtl import Distill2MDMTL
+from limbeck.recipes.joint_distill import JointDistill
 from limbeck.recipes.mixup_topology import MixupTopology
 from limbeck.recipes.ppg_heart_rate import PPGHeartRate
 from limbeck.recipes.smooth_distill import SmoothDistill
 
 RECIPES: dict[str, type[Recipe]] = {
-    recipe.kind: recipe for recipe in (SmoothDistill, MixupTopology, PPGHeartRate, Distill2MDMTL)
+    recipe.kind: recipe for recipe in (SmoothDistill, MixupTopology, PPGHeartRate, Distill2MDMTL, JointDistill)
 }
 
 
@@ -43,4 +44,14 @@ def load(run: Path) -> Recipe:
     return parse(RECIPES[values["kind"]], values)
 
 
-__all__ = ["RECIPES", "Distill2MDMTL", "MixupTopology", "PPGHeartRate", "Recipe", "SmoothDistill", "load", "make"]
+__all__ = [
+    "RECIPES",
+    "Distill2MDMTL",
+    "JointDistill",
+    "MixupTopology",
+    "PPGHeartRate",
+    "Recipe",
+    "SmoothDistill",
+    "load",
+    "make",
+]
