@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/limbeck demo
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 8
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -170,7 +170,8 @@ def predict(
 
     Example: limbeck predict runs/a walk.csv --rate 50 --out walk.labels.csv --plot walk.png
 
-    A model of images answers for each image: limbeck predict runs/faces photos.zip --out faces.csv
+    A model of images answers for each image: limbeck predict runs/faces photos.zip --out faces.csv; one of depths or
+    classes of every pixel with maps: limbeck predict runs/streets photos --out maps
 
     A value such as a heart rate comes with the interval that holds 95 % of its probability, and its entropy in nats.
 
@@ -189,7 +190,7 @@ def predict(
     stride
         Samples from one window to the next; a whole window if not given.
     out
-        .csv or .json; the terminal if not given.
+        .csv or .json; a folder for the maps of a model that answers for every pixel; the terminal if not given.
     plot
         .png or .svg.
     domain

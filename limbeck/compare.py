@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -179,11 +179,24 @@ def _entries(runs: Sequence[Finished]) -> list[Entry]:
         for model, size in sorted(student.runs[0].scored.models.items(), key=lambda item: item[0] != STUDENT)
         if size.parameters is not None
     ]
+    entries = _once(entries)
     # What has no parameters was not trained by a method: it is one row, whichever run scored it.
     classical = dict.fromkeys(m for run in runs for m, size in run.scored.models.items() if size.parameters is None)
     for style, model in enumerate(classical, len(ordered)):
         entries.append(Entry(model, model, tuple(r for r in runs if model in r.scored.models), style))
     return entries
+
+
+def _once(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries, but a teacher that several methods share, which is the same in all, by its own name and once."""
+    alike: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in entries:
+        scores = (
+            () if entry.model == STUDENT else (run.scored.models[entry.model].model_dump_json() for run in entry.runs)
+        )
+        key = (entry.method,) if entry.model == STUDENT else (entry.model, *scores)
+        alike.setdefault(key, []).append(entry)
+    return [each[0] if len(each) == 1 else replace(each[0], method=each[0].model) for each in alike.values()]
 
 
 def _methods(runs: Sequence[Finished]) -> dict[str, list[Finished]]:

@@ -258,10 +258,9 @@ def test_the_table_of_a_study_of_heart_rates_says_what_the_report_says(tmp_path:
     entries = {(e.method, e.model): e for e in group.entries}
     rows = summarise(tmp_path)
     # The teacher is the same beside both, and stands once.
-    assert (len(rows), len(group.entries)) == (4, 5)
+    assert (len(rows), len(group.entries)) == (4, 4)
     for row in rows:
-        beside = "dkd" if row.key.model == "teacher" else row.key.model
-        entry = entries[row.key.name or beside, row.key.model]
+        entry = entries[row.key.name or row.key.model, row.key.model]
         for measure in group.measures("heart rate"):
             assert row.scores[measure.key] == entry.estimate("heart rate", measure)
     told = {(row.key.name, row.key.model): row.difference and row.difference.verdict for row in rows}
@@ -328,3 +327,25 @@ def test_what_differs_in_a_spec_of_another_kind_is_not_told_twice() -> None:
         "w 0.2, mix cutmix",
     ]
     assert list(_differing(plain, [plain, plain | {"new": 1}])) == ["no new"]
+
+
+def test_a_teacher_that_several_methods_share_is_one_row_by_its_own_name(tmp_path: Path) -> None:
+    folders = []
+    for method in ("oracle", "hard-sharing"):
+        at = write_run(tmp_path / method, method=method)
+        scores = json.loads((at / "scores.json").read_text())
+        scores["models"] = {name: scores["models"][name] for name in ("student", "trees") if name in scores["models"]}
+        folders.append((at, scores))
+    shared = folders[0][1]["models"]["student"]
+    for at, scores in folders:
+        scores["models"]["oracle-teacher"] = shared
+        (at / "scores.json").write_text(json.dumps(scores))
+    (group,) = compared(*(at for at, _ in folders))
+    assert [e.name for e in group.entries if e.size.parameters] == ["oracle", "oracle-teacher", "hard-sharing"]
+    at, scores = folders[1]
+    scores["models"]["oracle-teacher"] = scores["models"]["student"]
+    (at / "scores.json").write_text(json.dumps(scores))
+    (group,) = compared(*(at for at, _ in folders))
+    assert [e.name for e in group.entries if e.size.parameters] == [
+        "oracle", "oracle, oracle-teacher", "hard-sharing", "hard-sharing, oracle-teacher"
+    ]  # fmt: skip

@@ -106,7 +106,7 @@ def test_the_panels_show_the_best_the_middle_and_the_worst_subject_and_every_act
     told = zip(captions, [order[0], order[3], order[-1]], ("best", "in the middle", "worst"), strict=True)
     assert all(caption.startswith(f"{name} ({rank}, MAE {test.subjects[name].mae:.2f}") for caption, name, rank in told)
     assert "by activity, bpm; hardest: run" in shown["groups heart rate"].figures[0].caption
-    assert len(shown["agreement heart rate"].figures) == 5
+    assert len(shown["agreement heart rate"].figures) == 4
     assert "dkd on heart rate: bias" in shown["agreement heart rate"].figures[0].caption
 
 

@@ -74,6 +74,8 @@ class JointDistill(Recipe):
     data: Scenes | NYUv2 | Cityscapes | Wearable | Watch | WISDM | MHealth | Sleep | Recordings = Scenes()
     split: Official | BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow = Official()
     select: Literal["accuracy", "macro_f1", "mae", "relative"] = "relative"
+    """The mean of this over tasks, on validation, chooses the step that is kept; the same for every method. relative:
+    of the logarithm of what each task is judged by, so that a change by one percent counts alike in all."""
     plan: Plan = Plan(epochs=30, evaluations=30, batch=16, optimiser=Adam(lr=5e-3), schedule=Cosine())
     student: Network | None = None
     """The network that is made; a small DeepLab for images and ResNet1D for windows, if none is named."""
