@@ -86,6 +86,11 @@ class Finished:
         named = {"mae": "MAE", "relative": "logarithm of what each task is judged by"}
         return f"best mean validation {named.get(rule, rule.replace('_', '-'))}"
 
+    @cached_property
+    def cost(self) -> dict[str, Any]:
+        """`cost.json`: what the steps of the student took. Empty where they were made in stages, or it is not known."""
+        return dict(_json(self.at / "cost.json")) if (self.at / "cost.json").is_file() else {}
+
     @property
     def rows(self) -> list[dict[str, Any]]:
         """Of all stages, one after another."""

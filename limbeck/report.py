@@ -1,7 +1,6 @@
 """The report of runs: one HTML page that needs nothing but itself, and the same rows for the terminal."""
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from limbeck import (
     cite,
     labelled,
     labels_report,
+    made,
     notes,
     pictures_report,
     rate_figures,
@@ -22,8 +22,8 @@ from limbeck.compare import LEAK, Entry, Group, groups
 from limbeck.domains import by_set
 from limbeck.errors import UserError
 from limbeck.figures import figures
-from limbeck.finished import STUDENT, AreaScores, Finished, PixelScores, leaves, load, text
-from limbeck.measures import SURE, Measure, by_key, chief
+from limbeck.finished import AreaScores, PixelScores, load, text
+from limbeck.measures import SURE, Measure, chief
 from limbeck.statistics import Estimate
 from limbeck.verdict import cautions, listing, verdict
 
@@ -53,7 +53,7 @@ def report(runs: Sequence[Path], out: Path) -> Path:
         "text": text,
         "size": size,
         "grouped": lambda n: f"{n:,}",
-        "duration": duration,
+        "duration": made.duration,
         "tested": words.subjects,
         "counted": words.counted,
     }
@@ -151,14 +151,6 @@ def size(count: int | None) -> str:
     return str(count)
 
 
-def duration(seconds: float) -> str:
-    """A time in words: 41 s, 12 min 5 s, 2 h 3 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 def _title(compared: Sequence[Group]) -> str:
     kinds = dict.fromkeys(run.recipe["kind"] for group in compared for run in group.runs)
     return f"{', '.join(kinds)} on {', '.join(dict.fromkeys(g.data for g in compared))}"
@@ -212,59 +204,8 @@ def _shown(group: Group, number: str) -> dict[str, Any]:
             for what, n in one.get("findings", {}).items()
         ],
         "dropped": [(of + w, n) for of, one in words.cards(first.card) for w, n in one.get("dropped", {}).items()],
-        "recipe": _recipes(group),
-        "environment": _environments(group.runs),
-        "runs": [_about(run) for run in group.runs],
+        "recipe": made.recipes(group),
+        "environment": made.environments(group.runs),
+        "runs": [made.about(run) for run in group.runs],
         "papers": papers,
     }
-
-
-def _recipes(group: Group) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Field paths with their values: one value where all runs agree, else the runs' names with each value."""
-    fields = {run.at.name: dict(leaves(run.recipe)) for run in group.runs}
-    paths = dict.fromkeys(path for values in fields.values() for path in values)
-    shown = []
-    for path in paths:
-        by_value: dict[str, list[str]] = {}
-        for name, values in fields.items():
-            by_value.setdefault(text(values[path]) if path in values else "—", []).append(name)
-        shown.append(
-            (path, [(value, "" if len(by_value) == 1 else ", ".join(names)) for value, names in by_value.items()])
-        )
-    return shown
-
-
-def _environments(runs: Sequence[Finished]) -> list[tuple[str, str]]:
-    """What the runs were made with, but for times; several values where runs differ."""
-    keys = dict.fromkeys(k for run in runs for k in run.environment if k not in ("seconds", "started"))
-    return [(k, ", ".join(dict.fromkeys(text(run.environment.get(k)) for run in runs))) for k in keys]
-
-
-def _about(run: Finished) -> dict[str, Any]:
-    key = str(run.recipe.get("select", "accuracy"))
-    told = [m for s in run.scored.models[STUDENT].parts["test"].values() for m in s.measures if m.key == key]
-    rule = (told or [by_key(key)])[0]
-    kept = [
-        f"step {s.step:,}{'' if stage == '.' else f' of {stage}'}, "
-        + f"{rule.number(rule.good(s.score or 0.0))} {rule.unit}".rstrip()
-        for stage, s in run.scored.selected.items()
-    ]
-    return {
-        "name": run.at.name,
-        "method": run.method,
-        "seed": "–" if run.seed is None else run.seed,
-        "started": run.environment.get("started", "–"),
-        "seconds": run.environment.get("seconds"),
-        "kept": f"{'; '.join(kept)} ({run.rule})",
-        "command": command(run.recipe, f"runs/{run.at.name}"),
-    }
-
-
-def command(recipe: Mapping[str, Any], out: str) -> str:
-    """The command line that trains a recipe again: every value of it, spelt out."""
-    words = ["limbeck", "train", str(recipe["kind"])]
-    for path, value in leaves({k: v for k, v in recipe.items() if k != "kind"}):
-        # A part that is always of one kind has it for its own name; there is nothing to choose.
-        if path != value:
-            words += [f"--{path}", text(value)]
-    return shlex.join([*words, "--out", out])

@@ -19,7 +19,7 @@ FLOORS = """
 3  compare data.cache data.cells data.concat data.labels data.nyu_classes data.split distiller feedback gain
 3  journal labelled mixings models.heads pictures pixels plan renamed scaling timeline topology.diagrams
 3  topology.store transforms
-4  ablation balance classical connector data.base doctor domains folds groups learner map_files models.dense
+4  ablation balance classical connector data.base doctor domains folds groups learner made map_files models.dense
 4  models.heart models.image models.sensor models.wide pictures_report pseudo rows run spectral steering terms
 4  topology.images trajectory verdict
 5  assessment data.recordings figures models.hybrid rates topology.column topology.plots topology.transformer

@@ -18,7 +18,9 @@ from rich.console import Console
 from limbeck.compare import LEAK
 from limbeck.config import Spec, arguments, dump, override
 from limbeck.errors import UserError
-from limbeck.report import command, duration, print_table, report, size, summary
+from limbeck.finished import load
+from limbeck.made import about, command, duration
+from limbeck.report import print_table, report, size, summary
 from tests.fake_faces import face_family, write_face_run
 from tests.fake_hearts import heart_family, write_heart_run
 from tests.fake_runs import LABELS, LEAKY_SPLIT, family, write_run
@@ -492,3 +494,16 @@ def test_a_few_hundred_subjects_are_drawn_and_more_are_not(tmp_path: Path) -> No
         assert ('id="subjects1"' in page) is drawn
         assert f"<td>{count * 216:,}</td>" in page
         assert f">{count}</td>" in page, "counted and not listed"
+
+
+def test_what_the_steps_cost_is_told_where_it_is_known(tmp_path: Path) -> None:
+    at = write_run(tmp_path / "run")
+    found = about(load(at))
+    assert (found["step"], found["peak"], found["remembered"]) == ("–", "–", "")
+    told = {"steps": 9, "step": 0.0123, "before": 1, "peak": 300 * 2**20, "remembered": {"t": 3 * 2**20}}
+    (at / "cost.json").write_text(json.dumps(told))
+    found = about(load(at))
+    assert (found["step"], found["peak"], found["remembered"]) == ("12 ms", "300 MB", "3.0 MB by t")
+    page = plain_text(report([at], tmp_path / "page.html").read_text())
+    assert "12 ms" in page
+    assert "3.0 MB by t" in page
