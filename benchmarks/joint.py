@@ -14,7 +14,6 @@ import torch
 
 from benchmarks import timing
 from limbeck import process, resident
-from limbeck.distiller import Distiller
 from limbeck.learner import Learner
 from limbeck.recipes import make
 from limbeck.recipes.joint_distill import JointDistill
@@ -50,12 +49,8 @@ def learner(fields: dict[str, Any]) -> Learner:
     assert isinstance(recipe, JointDistill)
     split = recipe.split.split(recipe.data.load())
     tasks, spec = split.train.tasks, recipe.network(split)
-    student = recipe.fresh(spec, tasks, split)
     teachers = {t.name: recipe.fresh(spec, (t,), split, t.name).eval() for t in tasks} if recipe.taught() else {}
-    if teachers and recipe.method == "joint-distill":
-        distiller = recipe.joint(split, student, teachers)
-    else:
-        distiller = Distiller(student, recipe.frozen(teachers), recipe.objective(split, student, teachers))
+    distiller = recipe.assembled(split, teachers, dict.fromkeys(teachers, 1.0))
     run = recipe.prepare(spec, tasks, split, distiller, {})
     return Learner(recipe.plan, distiller, split.train, run.order(), torch.device("cpu"))
 

@@ -43,7 +43,8 @@ class Connector(Teacher):
         p_i = head_i([ReLU BN Conv] x 2 (f_1, ..., f_N))
 
     It learns by supervised terms on its own logits, in the student's optimiser: their parameters have no gradient of
-    each other's losses, so the steps are those of two optimisers. Heads are a convolution of one cell and, for tasks of
+    each other's losses, and a limit on the norm of a gradient is of each by itself, so the steps are those of two
+    optimisers. Heads are a convolution of one cell and, for tasks of
     every pixel (those in `dense`, by the size of their targets), a bilinear enlargement; for others the mean over the
     map goes before. `weighted` multiplies the logits of the classes of its names.
     """

@@ -103,6 +103,14 @@ class Distiller(nn.Module):
                 found |= balancing.after_eval(scores)
         return found
 
+    def parts(self) -> list[list[nn.Parameter]]:
+        """The parameters that learn: of the student with the terms', and of each teacher that has any, which no loss of
+        the student's reaches."""
+        teachers = [[p for p in teacher.parameters() if p.requires_grad] for teacher in self.teachers.values()]
+        theirs = {p for part in teachers for p in part}
+        own = [p for p in self.parameters() if p.requires_grad and p not in theirs]
+        return [part for part in (own, *teachers) if part]
+
     def held(self) -> dict[str, int]:
         """Bytes that terms remember, by name; only of those that do."""
         terms = [term for view in self.views for _, term in view.objective.parts]

@@ -55,7 +55,7 @@ def ratio(student: float, teacher: float) -> float:
 
 def moved(weights: Tensor, ratios: Tensor, spec: Feedback) -> Tensor:
     """Weights `(N,)` after one step by ratios `(N,)`; they sum to N."""
-    count, common = len(weights), ratios.mean().pow(spec.alpha - 1)
+    count, common = len(weights), ratios.mean().clamp(min=1e-6).pow(spec.alpha - 1)
     apart = weights - weights.mean() * ratios * common
     along = {"printed": 1 - ratios * common / count, "abs": apart.sign(), "squared": apart}[spec.step]
     made = (weights * (1 - spec.rate * along)).clamp(min=LEAST)
@@ -66,12 +66,16 @@ class Follower(Balancing):
     """What `Feedback` says: its weights, and the `ratios` that moved them last."""
 
     now: Tensor
+    reference: Tensor
 
     def __init__(
         self, spec: Feedback, names: Sequence[str], reference: Mapping[str, float], on: frozenset[str]
     ) -> None:
-        super().__init__(f"{spec.kind}[{spec}]", names)
-        self.spec, self.reference = spec, dict(reference)
+        losses = "" if on == frozenset(names) else f" losses={sorted(on)}"
+        super().__init__(f"{spec.kind}[{spec}{losses}]", names)
+        self.spec = spec
+        # In checkpoints: asked again elsewhere, a teacher may differ in the last bit.
+        self.register_buffer("reference", torch.tensor([reference[name] for name in names]))
         self.register_buffer("now", torch.ones(len(names)))
         self.register_buffer("judged", torch.tensor([name in on for name in names]), persistent=False)
 
@@ -83,7 +87,8 @@ class Follower(Balancing):
 
     def after_eval(self, scores: Mapping[str, float]) -> dict[str, Any]:
         """Moves the weights by what each task is worth on validation, higher being better; gives weights and ratios."""
-        ratios = [ratio(scores[name], self.reference[name]) for name in self.names]
+        reference = dict(zip(self.names, self.reference.tolist(), strict=True))
+        ratios = [ratio(scores[name], reference[name]) for name in self.names]
         made = moved(self.now.cpu().double(), torch.tensor(ratios, dtype=torch.float64), self.spec)
         self.now.copy_(made)
         return {

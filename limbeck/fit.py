@@ -81,21 +81,23 @@ class _Loop:
                     to_score, to_log = self.step in self.evaluated, self.step % self.log_every == 0
                     if to_score or to_log:
                         self.log()
-                    if to_score:
-                        footprint.rest()
-                        self.score()
-                        footprint.begin()
-                    if self.step in self.rate.looks:
-                        self.look()
+                    if to_score or self.step in self.rate.looks:
+                        with footprint.resting():
+                            if to_score:
+                                self.score()
+                            if self.step in self.rate.looks:
+                                self.look()
                     # Several processes agree on it, and that only where they meet anyway.
                     stop = self.stop.asked if process.world() == 1 else to_log and process.anywhere(self.stop.asked)
                     if to_score or stop or (process.world() == 1 and time.monotonic() - saved > SAVE_EVERY):
-                        self.save()
+                        with footprint.resting():
+                            self.save()
                         saved = time.monotonic()
                     if stop and self.step < self.steps:
                         raise Interrupted(f"stopped at step {self.step} of {self.steps}; all is saved in {self.at}")
         finally:
             self.observer.ends()
+        footprint.rest()
         if process.rank() == 0:
             self.tell_cost(footprint, self.step - first)
             finish(self.at, self.steps, self.best_step, self.best)

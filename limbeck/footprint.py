@@ -1,11 +1,13 @@
 """What training costs: the time of a step, and memory."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from limbeck import resident
+from limbeck import process, resident
 
 
 class Footprint:
@@ -14,6 +16,7 @@ class Footprint:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds, self.since = 0.0, 0.0
+        process.give_back()  # what a teacher's training before this has left
         self.before = resident.restarted()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -27,6 +30,15 @@ class Footprint:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.seconds += time.perf_counter() - self.since
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Something else, between two steps."""
+        self.rest()
+        try:
+            yield
+        finally:
+            self.begin()
 
     def told(self, steps: int) -> dict[str, Any]:
         """As `cost.json` has it, after so many steps. `step` in seconds, a mean; `before` and `peak` in bytes of RAM,

@@ -53,8 +53,8 @@ class Learner:
 
     def move(self, rate: float, progress: float) -> None:
         """The step itself, at a learning rate."""
-        if self.plan.clip:
-            nn.utils.clip_grad_norm_(self.learnt, self.plan.clip)
+        for part in self.distiller.parts() if self.plan.clip else ():
+            nn.utils.clip_grad_norm_(part, self.plan.clip or 0.0)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()

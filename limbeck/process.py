@@ -116,6 +116,13 @@ def keep_memory() -> None:
             mallopt(parameter, value)
 
 
+def give_back() -> None:
+    """Gives the system what this process has freed and kept; does nothing without glibc."""
+    if sys.platform.startswith("linux"):
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
+
+
 def generator(seed: int, *keys: int | str) -> torch.Generator:
     """A CPU generator for one purpose."""
     return torch.Generator().manual_seed(fold(seed, *keys))

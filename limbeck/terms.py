@@ -180,8 +180,8 @@ class Aligned(Term):
                 f"{self.name}: the student's map is of {_size(one)} cells, the teacher's of {_size(two)}; give both "
                 "the same stride"
             )
-        ours = F.normalize(self.adaptor(one.flatten(2).transpose(1, 2)), dim=2)
-        theirs = F.normalize(two.detach().flatten(2).transpose(1, 2), dim=2)
+        ours = F.normalize(self.adaptor(one.flatten(2).transpose(1, 2)).float(), dim=2)
+        theirs = F.normalize(two.detach().flatten(2).transpose(1, 2).float(), dim=2)
         return losses.masked_mean((ours - theirs).square().sum(dim=2))
 
     @staticmethod
@@ -207,8 +207,7 @@ class Soft(Spec):
     scaling: losses.Scaling = "none"
     """std: of logits over half their own standard deviation, at temperature 1; `T` is then in the factor T^2 alone."""
     reverse: bool = False
-    """KL of the teacher's distribution from the student's, where the usual one is of the student's from the
-    teacher's."""
+    """KL(student || teacher), where the usual one is KL(teacher || student)."""
 
     def values(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """`(B, *S)`."""
@@ -258,7 +257,7 @@ class Absolute(Spec):
 
 
 class Spatial(Spec):
-    """KL of softmaxes over all pixels of a sample, times T^2: which of them are far, not how far."""
+    """KL(teacher || student) of softmaxes over the pixels of a sample, times T^2: which of them are far, not how far."""
 
     kind: ClassVar[str] = "spatial"
     T: float = Field(1.0, gt=0)

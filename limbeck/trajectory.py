@@ -1,5 +1,6 @@
 """Where a network looks, from visit to visit: trajectories of attention, and the loss that lets one follow another."""
 
+import math
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -14,7 +15,8 @@ from limbeck.models.heads import MAP
 from limbeck.objective import STUDENT, Scene, Term
 
 SHARP = 0.1
-"""Temperature of the softmax that reads a soft place off a window of attention."""
+"""Temperature of the softmax that reads a soft place off a window, of attention whose mean square is 1: so it means the
+same on a grid of any size."""
 
 
 class Trajectory(Spec):
@@ -23,7 +25,8 @@ class Trajectory(Spec):
 
     A visit leaves the `k` places of highest attention. Which place is the highest has no gradient, so what is compared
     are soft places: the mean place in a small window around each of the connector's, weighted by a softmax of the
-    attention there.
+    attention there. The places of earlier visits stay where the connector looked then, so that a student level with it
+    has a loss of 0 only where the connector no longer moves.
     """
 
     kind: ClassVar[str] = "trajectory"
@@ -35,7 +38,8 @@ class Trajectory(Spec):
     """Of the window around a place, in cells of the map."""
     compare: Literal["places", "moves"] = "places"
     """places: where the student looks now, against where the connector looked on each remembered visit. moves: how its
-    places have moved since the last visit, against how the connector's have."""
+    places have moved since the last visit, against how the connector's have; then one earlier visit counts, and no
+    values."""
     fade: float = Field(1.0, gt=0, le=1)
     """How much less a visit counts than the one after it; 1 where all count alike."""
     values: bool = True
@@ -45,12 +49,14 @@ class Trajectory(Spec):
 class Visit(NamedTuple):
     """What is kept of visits to B samples: `at` `(B, ..., k)` the cells of the connector's highest attention, `places`
     `(B, ..., k, 2)` its soft places around them (row and column in [0, 1]), `values` `(B, ..., k)` its attention there,
-    and `seen` `(B, ..., k, 2)` the student's soft places in the same windows."""
+    `seen` `(B, ..., k, 2)` the student's soft places in the same windows, and `own` `(B, ..., k)` the cells of the
+    student's highest attention."""
 
     at: Tensor
     places: Tensor
     values: Tensor
     seen: Tensor
+    own: Tensor
 
 
 def grid(*maps: Tensor) -> tuple[int, int]:
@@ -62,7 +68,7 @@ def grid(*maps: Tensor) -> tuple[int, int]:
 def attention(made: Tensor, size: tuple[int, int]) -> Tensor:
     """Attention `(B, h, w)` of a map `(B, F, *S)`: the squares summed over channels, their means over the cells of a
     grid, of norm 1 over space [Zagoruyko 2017, arXiv:1612.03928]."""
-    energy = made.square().sum(dim=1)
+    energy = made.float().square().sum(dim=1) if made.dtype.itemsize < 4 else made.square().sum(dim=1)
     energy = energy.unsqueeze(1) if energy.ndim == 2 else energy
     energy = energy if energy.shape[1:] == size else F.adaptive_avg_pool2d(energy, size)
     return F.normalize(energy.flatten(1), dim=1).view(len(made), *size)
@@ -77,8 +83,8 @@ def highest(maps: Tensor, k: int) -> Tensor:
 
 
 def soft_places(maps: Tensor, at: Tensor, radius: int) -> Tensor:
-    """The mean place `(B, P, 2)` in the window around each cell `at` `(B, P)` of maps `(B, h, w)`, weighted by a
-    softmax of the attention there: row and column, the middles of cells, in [0, 1]."""
+    """The mean place `(B, P, 2)` in the window around each cell `at` `(B, P)` of maps `(B, h, w)` of norm 1, weighted
+    by a softmax of the attention there: row and column, the middles of cells, in [0, 1]."""
     height, width = maps.shape[1:]
     reach = torch.arange(-radius, radius + 1, device=maps.device)
     rows = (at // width).unsqueeze(2) + reach.repeat_interleave(len(reach))
@@ -86,8 +92,14 @@ def soft_places(maps: Tensor, at: Tensor, radius: int) -> Tensor:
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     cells = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten(1)
     around = maps.flatten(1).gather(1, cells).view(rows.shape).masked_fill(~inside, -torch.inf)
-    share = (around / SHARP).softmax(dim=2)
+    share = (around * (math.sqrt(height * width) / SHARP)).softmax(dim=2)
     return torch.stack([(share * (rows + 0.5)).sum(2) / height, (share * (columns + 0.5)).sum(2) / width], dim=2)
+
+
+def middles(at: Tensor, maps: Tensor) -> Tensor:
+    """The middles `(..., 2)` of cells `(...)` of maps `(B, h, w)`: row and column in [0, 1]."""
+    height, width = maps.shape[1:]
+    return torch.stack([(at // width + 0.5) / height, (at % width + 0.5) / width], dim=-1)
 
 
 class Memory(nn.Module):
@@ -97,6 +109,7 @@ class Memory(nn.Module):
     places: Tensor
     values: Tensor
     seen: Tensor
+    own: Tensor
     count: Tensor
     row: Tensor
 
@@ -104,7 +117,8 @@ class Memory(nn.Module):
         super().__init__()
         self.length = length
         shape = (len(ids), length, k)
-        self.register_buffer("at", torch.zeros(shape, dtype=torch.int32))
+        for name in ("at", "own"):
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.int32))
         for name, size in (("places", (*shape, 2)), ("values", shape), ("seen", (*shape, 2))):
             self.register_buffer(name, torch.zeros(size))
         self.register_buffer("count", torch.zeros(len(ids), dtype=torch.int32))
@@ -113,9 +127,14 @@ class Memory(nn.Module):
         self.register_buffer("row", row, persistent=False)
 
     @property
+    def parts(self) -> Visit:
+        """Of all samples and visits, `(N, length, k)` and so on."""
+        return Visit(self.at, self.places, self.values, self.seen, self.own)
+
+    @property
     def held(self) -> int:
         """Bytes."""
-        return sum(t.numel() * t.element_size() for t in (self.at, self.places, self.values, self.seen, self.count))
+        return sum(t.numel() * t.element_size() for t in (*self.parts, self.count))
 
     def visits(self, ids: Tensor, most: int) -> tuple[Visit, Tensor]:
         """The last visits to samples `(B,)`, the latest first, `most` of them; and which there were, bool `(B,
@@ -124,8 +143,7 @@ class Memory(nn.Module):
         age = torch.arange(most, device=ids.device)
         count = self.count[rows].long()
         slot = (count - 1 - age).remainder(self.length)
-        parts = (part[rows, slot] for part in (self.at, self.places, self.values, self.seen))
-        return Visit(*parts), age < count
+        return Visit(*(part[rows, slot] for part in self.parts)), age < count
 
     def add(self, ids: Tensor, visit: Visit) -> None:
         """Remembers one visit to each of the samples that any process has; the oldest is forgotten where there are
@@ -133,7 +151,7 @@ class Memory(nn.Module):
         ids, *parts = (process.gathered(part) for part in (ids, *visit))
         rows = self.row[ids]
         slot = self.count[rows].long().remainder(self.length)
-        for mine, new in zip((self.at, self.places, self.values, self.seen), parts, strict=True):
+        for mine, new in zip(self.parts, parts, strict=True):
             mine[rows, slot] = new.to(mine.dtype)
         self.count[rows] += 1
 
@@ -158,7 +176,7 @@ class Follow(Term):
         ours, theirs = self.maps(scene)
         at = highest(theirs, self.spec.k)
         places, values = soft_places(theirs, at, self.spec.radius), theirs.flatten(1).gather(1, at)
-        now = Visit(at, places, values, soft_places(ours, at, self.spec.radius))
+        now = Visit(at, places, values, soft_places(ours, at, self.spec.radius), highest(ours, self.spec.k))
         ids = scene.batch.ids
         apart = self.moves(now, ids) if self.spec.compare == "moves" else self.along(ours, now, ids)
         if self.training:

@@ -11,7 +11,7 @@ from limbeck import checkpoint, process
 from limbeck.batch import IMAGE, MODALITY
 from limbeck.objective import STUDENT, Scene
 from limbeck.run import Run, kept
-from limbeck.trajectory import Follow
+from limbeck.trajectory import Follow, middles
 
 FILE = "trajectories.npz"
 COUNT = 6
@@ -22,9 +22,10 @@ def keep(run: Run, at: Path) -> None:
     """Writes the trajectories of samples spread over the training part, from the newest checkpoint of a finished run.
 
     Arrays of n samples: `image` uint8 `(n, H, W, 3)` or `signal` float32 `(n, M, L)`; `connector` and `student` float32
-    `(n, t, k, D)`, the places of visits from the oldest to the latest, row and column in [0, 1] (time alone of
-    windows), NaN where there was no visit; and `maps/connector` and `maps/student` float32 `(n, h, w)` or `(n, l)`,
-    where they look in the end. Nothing where they are there already, or the run has no trajectories.
+    `(n, t, k, D)`, where each looked most, by its own map, on visits from the oldest to the latest: the middles of
+    cells, row and column in [0, 1] (time alone of windows), NaN where there was no visit; and `maps/connector` and
+    `maps/student` float32 `(n, h, w)` or `(n, l)`, where they look in the end. Nothing where they are there already, or
+    the run has no trajectories.
     """
     terms = [t for view in run.distiller.views for _, t in view.objective.parts if isinstance(t, Follow)]
     if process.rank() != 0 or (at / FILE).is_file() or not terms:
@@ -50,8 +51,8 @@ def _arrays(run: Run, term: Follow) -> dict[str, np.ndarray[Any, Any]]:
     flat = ours.shape[1] == 1
     return {
         **_shown(batch.inputs[IMAGE if IMAGE in batch.inputs else MODALITY]),
-        "connector": _places(visits.places, known, flat),
-        "student": _places(visits.seen, known, flat),
+        "connector": _places(middles(visits.at, theirs), known, flat),
+        "student": _places(middles(visits.own, ours), known, flat),
         "maps/connector": _array(theirs.squeeze(1) if flat else theirs),
         "maps/student": _array(ours.squeeze(1) if flat else ours),
     }

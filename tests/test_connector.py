@@ -146,6 +146,16 @@ def test_one_optimiser_of_both_makes_the_steps_of_one_each() -> None:
         assert torch.allclose(value, dict(apart.teachers["connector"].named_parameters())[name], atol=1e-6), name
 
 
+def test_a_limit_on_the_gradient_is_of_student_and_connector_each() -> None:
+    """Or the connector's would slow the student down."""
+    distiller = joint(images())
+    parts = distiller.parts()
+    assert [len(part) for part in parts] == [
+        len(list(distiller.student.parameters())), len(list(distiller.teachers["connector"].parameters()))
+    ]  # fmt: skip
+    assert {p for part in parts for p in part} == {p for p in distiller.parameters() if p.requires_grad}
+
+
 def test_its_teachers_never_change_and_are_in_no_checkpoint_but_in_its_name() -> None:
     batch = images()
     distiller = joint(batch)

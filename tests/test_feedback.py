@@ -104,6 +104,19 @@ def test_a_task_made_worse_loses_weight() -> None:
         assert told["ratios"][worse] == pytest.approx(0.25 if worse == "segmentation" else 0.1)
 
 
+@pytest.mark.parametrize("kind", ["printed", "abs", "squared"])
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 2.0])
+def test_students_that_know_nothing_yet_leave_weights_that_are_numbers(kind: str, alpha: float) -> None:
+    assert step(kind, [1, 1], [0, 0], alpha) == pytest.approx([1, 1])
+
+
+def test_which_losses_are_weighted_is_in_the_name() -> None:
+    reference = {"segmentation": 0.8, "depth": -0.2}
+    whole, some = (Feedback().over(NAMES, reference, on).label for on in (NAMES, ("depth",)))
+    assert whole != some
+    assert "losses=['depth']" in some
+
+
 def test_a_rate_of_0_leaves_the_weights_at_1() -> None:
     follower = Feedback(rate=0.0).over(NAMES, {"segmentation": 0.8, "depth": -0.2}, NAMES)
     assert follower.after_eval({"segmentation": 0.1, "depth": -0.9})["weights"] == {"segmentation": 1, "depth": 1}
@@ -127,6 +140,8 @@ def test_the_weights_multiply_the_losses_of_those_tasks_whose_losses_they_are_fo
 def test_the_weights_come_back_from_the_state() -> None:
     one, two = (Feedback().over(NAMES, {"segmentation": 0.8, "depth": -0.2}, NAMES) for _ in range(2))
     one.after_eval({"segmentation": 0.7, "depth": -0.9})
+    two.reference.zero_()
     two.load_state_dict(one.state_dict())
+    assert torch.equal(one.reference, two.reference), "what teachers were worth is not asked again"
     assert torch.equal(one.weights(), two.weights())
     assert float(one.weights()[0]) != 1

@@ -11,7 +11,18 @@ from limbeck.batch import Batch, Outputs
 from limbeck.errors import UserError
 from limbeck.models.heads import MAP
 from limbeck.objective import STUDENT, Scene
-from limbeck.trajectory import SHARP, Follow, Memory, Trajectory, Visit, attention, grid, highest, soft_places
+from limbeck.trajectory import (
+    SHARP,
+    Follow,
+    Memory,
+    Trajectory,
+    Visit,
+    attention,
+    grid,
+    highest,
+    middles,
+    soft_places,
+)
 
 IDS = torch.tensor([3, 5, 8])
 
@@ -56,14 +67,14 @@ def test_the_highest_cells_come_in_order_and_no_more_than_there_are() -> None:
 
 
 def test_a_soft_place_is_the_softmax_mean_of_the_window_and_leaves_out_what_is_beyond_the_edge() -> None:
-    shown = maps(3, 3, 4).abs()
+    shown = attention(maps(3, 2, 3, 4), (3, 4))
     at = torch.tensor([[0, 5, 11]] * 3)
     found = soft_places(shown, at, 1)
     for n in range(3):
         for p, cell in enumerate(at[n].tolist()):
             row, column = divmod(cell, 4)
             near = [(r, c) for r in range(3) for c in range(4) if max(abs(r - row), abs(c - column)) <= 1]
-            share = np.exp([float(shown[n, r, c]) / SHARP for r, c in near])
+            share = np.exp([float(shown[n, r, c]) * 12**0.5 / SHARP for r, c in near])
             wanted = (share[:, None] * [((r + 0.5) / 3, (c + 0.5) / 4) for r, c in near]).sum(axis=0) / share.sum()
             assert found[n, p].tolist() == pytest.approx(wanted.tolist())
 
@@ -73,6 +84,40 @@ def test_a_place_of_a_flat_window_is_its_middle_and_a_sharp_peak_is_its_cell() -
     sharp[0, 2, 3] = 100
     assert soft_places(flat, torch.tensor([[12]]), 1)[0, 0].tolist() == pytest.approx([0.5, 0.5])
     assert soft_places(sharp, torch.tensor([[12]]), 1)[0, 0].tolist() == pytest.approx([0.5, 0.7])
+
+
+def test_soft_places_mean_the_same_on_a_grid_of_any_size() -> None:
+    """A map and the same in four times the cells: what draws a place aside does so by as many cells, on average."""
+    apart = {}
+    for side in (8, 16, 32, 64):
+        shown = attention(torch.randn(3, 2, side, side, generator=torch.Generator().manual_seed(0)), (side, side))
+        at = highest(shown.flip(2), 10)
+        cells = torch.stack([at // side, at % side], dim=2) + 0.5
+        apart[side] = float((soft_places(shown, at, 1) * side - cells).abs().mean())
+    assert min(apart.values()) > 0.2, "a student that looks elsewhere is told so"
+    assert max(apart.values()) < 2 * min(apart.values())
+
+
+def test_what_is_remembered_of_the_student_is_where_it_looks_by_itself() -> None:
+    term = follow(k=3)
+    student, connector = maps(50, 2, 6, 6), maps(51, 2, 6, 6)
+    term(scene(student, connector))
+    visits, _ = term.memory.visits(IDS, 1)
+    ours, theirs = (attention(m, (6, 6)) for m in (student, connector))
+    assert visits.own[:, 0].tolist() == highest(ours, 3).tolist()
+    assert visits.at[:, 0].tolist() == highest(theirs, 3).tolist()
+    assert visits.own.tolist() != visits.at.tolist()
+    found = middles(visits.own[:, 0], ours)
+    assert found.shape == (3, 3, 2)
+    assert (found * 6 - 0.5).round().long().tolist() == [
+        [[c // 6, c % 6] for c in row] for row in highest(ours, 3).tolist()
+    ]
+
+
+def test_attention_is_taken_in_single_precision_whatever_a_network_answers_in() -> None:
+    made = maps(52, 8, 4, 4).bfloat16()
+    assert attention(made, (4, 4)).dtype == torch.float32
+    assert torch.equal(attention(made, (4, 4)), attention(made.float(), (4, 4)))
 
 
 @pytest.mark.parametrize("values", [{}, {"compare": "moves"}, {"fade": 0.5, "radius": 2}, {"values": False}])
@@ -144,13 +189,14 @@ def test_moves_compare_how_places_went_since_the_last_visit() -> None:
 def test_the_memory_holds_the_last_visits_of_each_sample_and_its_size_is_said() -> None:
     """S4-08: no more than `length` visits, no more than `k` places, whatever comes; and so many bytes."""
     memory = Memory(IDS, k=2, length=3)
-    bytes_each = 4 + 2 * 4 + 4 + 2 * 4
+    bytes_each = 4 + 2 * 4 + 4 + 2 * 4 + 4
     assert memory.held == 3 * 3 * 2 * bytes_each + 3 * 4
     for number in range(7):
         some = IDS if number % 2 else IDS[:1]
         shape = (len(some), 2)
         filled = torch.full(shape, float(number))
-        memory.add(some, Visit(filled.int(), filled.unsqueeze(2).expand(*shape, 2), filled, torch.zeros(*shape, 2)))
+        places = filled.unsqueeze(2).expand(*shape, 2)
+        memory.add(some, Visit(filled.int(), places, filled, torch.zeros(*shape, 2), filled.int()))
     assert memory.held == 3 * 3 * 2 * bytes_each + 3 * 4
     visits, known = memory.visits(IDS, 3)
     assert known.all()
