@@ -74,7 +74,7 @@ def overview(tasks: Sequence[Task], shown: Sequence[Shown], folder: Path) -> Non
 
     drawn = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        _figure(tasks, shown).savefig(drawn, format="png", dpi=110)
+        _figure(tasks, shown).savefig(drawn, format="png", dpi=110, bbox_inches="tight")
     checkpoint.write(folder / OVERVIEW, drawn.getvalue())
 
 

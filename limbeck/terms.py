@@ -257,7 +257,7 @@ class Absolute(Spec):
 
 
 class Spatial(Spec):
-    """KL(teacher || student) of softmaxes over the pixels of a sample, times T^2: which of them are far, not how far."""
+    """KL(teacher || student) of softmaxes over pixels of a sample, times T^2: which of them are far, not how far."""
 
     kind: ClassVar[str] = "spatial"
     T: float = Field(1.0, gt=0)
