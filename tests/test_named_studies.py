@@ -1,4 +1,4 @@
-"""The studies of heart rate and of persistence by name, tiny, on simulated recordings."""
+"""The studies of heart rate, of persistence and of maps by name, tiny, on simulated data."""
 
 import csv
 import json
@@ -14,6 +14,11 @@ from limbeck.study import find, run_named, run_study
 TINY = {
     "student.width": "4", "teacher.width": "4", "plan.steps": "3", "plan.batch": "32", "plan.evaluations": "1",
     "plan.device": "cpu", "seeds": "0",
+}  # fmt: skip
+MAPS = {
+    "data.train": "16", "data.test": "4", "data.size": "16,24", "student": "segnet", "student.width": "4",
+    "student.blocks": "1,1", "absent": "accept", "trajectory.k": "3", "plan.steps": "2", "plan.batch": "8",
+    "plan.evaluations": "1", "plan.device": "cpu", "seeds": "0,1", "variant": "single-task,naive,both",
 }  # fmt: skip
 WAVES = {"data": "pulse", "data.subjects": "5", "data.seconds": "30"}
 LEFT_OUT = {
@@ -153,3 +158,15 @@ def test_half_labelled_sets_are_compared_by_task_set_and_generated_labels(name: 
     }  # fmt: skip
     assert {recipe.hide for recipe in recipes.values()} == {0.25}
     assert len({recipe.plan for recipe in recipes.values()}) == 1, "what is compared has the same steps and rates"
+
+
+def test_a_study_of_maps_trains_each_teacher_once_and_tells_the_mean_improvements(tmp_path: Path) -> None:
+    assert run_study(find("joint-distill", MAPS), tmp_path).finished == 6
+    stages = sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "stages").iterdir() if path.is_dir())
+    assert stages == ["single-depth", "single-depth", "single-segmentation", "single-segmentation"], "two seeds"
+    page = (tmp_path / "table.md").read_text()
+    assert "single-segmentation | 2 |" in page
+    told = page.split("## Over all tasks")[1]
+    assert "| naive | 2 |" in told
+    assert "| both | 2 |" in told
+    assert (tmp_path / "gains.json").is_file()

@@ -130,6 +130,8 @@ GIVEN: dict[str, tuple[dict[str, Any], ...]] = {
     "topology-loso": SHAPES,
     "face-transfer": ({"data.sets": "utkface:x,fer2013:y"}, {"data.sets": "images:x,adience:y,morph:z"}),
     "wearable-transfer": ({"data.sets.0.data.root": "x", "data.sets.1.data.root": "y"},),
+    "joint-distill": ({}, {"data": "cityscapes", "data.root": "x"}, {"data": "wearable", "split": "subject"}),
+    "joint-distill-sensitivity": ({}, {"data": "nyuv2", "data.root": "x", "plan.epochs": "4"}),
     "ppg-scaling": ({"data": "pulse"}, {"data": "ieee-spc", "data.root": "x"}, {"data": "wildppg", "data.root": "x"}),
     "ppg-transfer": ({"sets": "pulse,ieee-spc:x"}, {"sets": "wildppg:x,ppg-dalia:y,galaxyppg:z", "plan.epochs": "4"}),
 }
