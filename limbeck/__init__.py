@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     from limbeck.errors import Interrupted as Interrupted
     from limbeck.errors import UserError as UserError
     from limbeck.feedback import Feedback as Feedback
+    from limbeck.likeness import Absolute as Absolute
+    from limbeck.likeness import Spatial as Spatial
+    from limbeck.likeness import aligned as aligned
+    from limbeck.likeness import valued as valued
     from limbeck.mixup import Mixup as Mixup
     from limbeck.models import MLP as MLP
     from limbeck.models import VGG as VGG
@@ -89,17 +93,13 @@ if TYPE_CHECKING:
     from limbeck.teachers import Ensemble as Ensemble
     from limbeck.teachers import Frozen as Frozen
     from limbeck.teachers import Teacher as Teacher
-    from limbeck.terms import Absolute as Absolute
     from limbeck.terms import Decoupled as Decoupled
     from limbeck.terms import Feature as Feature
     from limbeck.terms import Hard as Hard
     from limbeck.terms import Soft as Soft
-    from limbeck.terms import Spatial as Spatial
-    from limbeck.terms import aligned as aligned
     from limbeck.terms import generated as generated
     from limbeck.terms import kd as kd
     from limbeck.terms import supervised as supervised
-    from limbeck.terms import valued as valued
     from limbeck.trajectory import Trajectory as Trajectory
     from limbeck.transforms import ImageViews as ImageViews
     from limbeck.transforms import SignalViews as SignalViews
@@ -139,6 +139,7 @@ _PLACES = {
     "distiller": ("Distiller", "View"),
     "errors": ("Interrupted", "UserError"),
     "feedback": ("Feedback",),
+    "likeness": ("Absolute", "Spatial", "aligned", "valued"),
     "mixup": ("Mixup",),
     "models": (
         "BiLSTM",
@@ -161,19 +162,7 @@ _PLACES = {
     "schedule": ("AdaptiveCLR",),
     "tasks": ("Task",),
     "teachers": ("Cached", "EMA", "Ensemble", "Frozen", "Teacher"),
-    "terms": (
-        "Absolute",
-        "Decoupled",
-        "Feature",
-        "Hard",
-        "Soft",
-        "Spatial",
-        "aligned",
-        "generated",
-        "kd",
-        "supervised",
-        "valued",
-    ),
+    "terms": ("Decoupled", "Feature", "Hard", "Soft", "generated", "kd", "supervised"),
     "trajectory": ("Trajectory",),
     "transforms": ("ImageViews", "SignalViews"),
 }

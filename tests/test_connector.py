@@ -11,12 +11,13 @@ from limbeck.connector import Connector
 from limbeck.distiller import Distiller
 from limbeck.errors import UserError
 from limbeck.feedback import Feedback
+from limbeck.likeness import Absolute, valued
 from limbeck.models import BiLSTM, MultiTask, ResNet1D, SegNet
 from limbeck.models.heads import MAP
 from limbeck.objective import STUDENT, Objective, Scene
 from limbeck.tasks import IGNORE, Task
 from limbeck.teachers import fingerprint
-from limbeck.terms import Absolute, Soft, kd, supervised, valued
+from limbeck.terms import Soft, kd, supervised
 from limbeck.trajectory import Follow, Trajectory
 from tests.conftest import TASKS, table
 

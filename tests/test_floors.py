@@ -12,16 +12,16 @@ PACKAGE = Path(__file__).parents[1] / "limbeck"
 FLOORS = """
 0  batch charts data.__init__ data.decoding data.packed data.resizing data.solids ecg errors measures resident stop
 0  studies tasks topology.kernels topology.lanes words
-1  bars cite config data.archive data.generated data.maps data.pickles footprint models.resnet models.sets
-1  observers paint process rate_charts scored signals statistics topology.stamps truth_charts values
-2  augment checkpoint data.matlab data.order data.source data.worlds finished losses metrics mixup models.adapt
-2  objective schedule sizes teachers trajectory_charts
+1  bars cite config data.archive data.generated data.maps data.pickles models.resnet models.sets observers paint
+1  process rate_charts scored signals statistics topology.stamps truth_charts values
+2  augment checkpoint data.matlab data.order data.source data.worlds finished footprint losses metrics mixup
+2  models.adapt objective schedule sizes teachers trajectory_charts
 3  compare data.cache data.cells data.concat data.labels data.nyu_classes data.split distiller feedback gain
-3  journal labelled mixings models.heads pictures pixels plan renamed scaling timeline topology.diagrams
+3  journal labelled mixings models.heads pictures pixels plan renamed scaling terms timeline topology.diagrams
 3  topology.store transforms
-4  ablation balance classical connector data.base doctor domains folds groups learner made map_files models.dense
-4  models.heart models.image models.sensor models.wide pictures_report pseudo rows run spectral steering terms
-4  topology.images trajectory verdict
+4  ablation balance classical connector data.base doctor domains folds groups learner likeness made map_files
+4  models.dense models.heart models.image models.sensor models.wide pictures_report pseudo rows run spectral
+4  steering topology.images trajectory verdict
 5  assessment data.recordings figures models.hybrid rates topology.column topology.plots topology.transformer
 5  visits
 6  data.clock data.describe data.faces data.geneactiv_bin data.joined data.layout data.lines data.lists data.photos

@@ -41,6 +41,7 @@ from limbeck.data.watch import Watch
 from limbeck.distiller import Distiller
 from limbeck.errors import UserError
 from limbeck.feedback import Feedback
+from limbeck.likeness import Absolute, Spatial, aligned, valued
 from limbeck.models import DeepLab, MultiTask, ResNet1D, SegNet, Several
 from limbeck.objective import STUDENT, Objective
 from limbeck.plan import Adam, Plan
@@ -48,7 +49,7 @@ from limbeck.recipe import Classical, Models, Place, Recipe
 from limbeck.schedule import Cosine
 from limbeck.tasks import Task
 from limbeck.teachers import Frozen, Teacher
-from limbeck.terms import Absolute, Soft, Spatial, aligned, kd, supervised, valued
+from limbeck.terms import Soft, kd, supervised
 from limbeck.trajectory import Follow, Trajectory
 
 CONNECTOR = "connector"
