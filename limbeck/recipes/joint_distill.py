@@ -104,9 +104,9 @@ class JointDistill(Recipe):
 
     def learn(self, split: Split, place: Place) -> Models:
         """The student of the chosen method, and its teachers."""
+        self.tried(split)
         if self.method == "single-task":
             return self._apart(split, place)
-        self.tried(split)
         teachers = self.teachers(split, place) if self.taught() else {}
         distiller = self.assembled(split, teachers, self.reference(split, teachers))
         for name, held in distiller.held().items():
@@ -119,7 +119,7 @@ class JointDistill(Recipe):
 
     def tried(self, split: Split) -> None:
         """One look at two samples by networks that know nothing. Raises `UserError` for what does not fit together,
-        before teachers are trained."""
+        before anything is trained."""
         networks = {
             t.name: self.fresh(self.network(split, teacher=True), (t,), split)
             for t in split.train.tasks
@@ -129,6 +129,8 @@ class JointDistill(Recipe):
         rows = torch.arange(min(2, len(split.train)), device=split.train.ids.device)
         with torch.no_grad():
             distiller.eval()(split.train.rows(rows), 0.0)
+        seen = split.valid.take(torch.arange(min(2, len(split.valid))))
+        self.score(evaluate.brief(evaluate.answers(distiller.student, seen), seen, split.train.tasks))
 
     def assembled(self, split: Split, teachers: Mapping[str, MultiTask], reference: Mapping[str, float]) -> Distiller:
         """A fresh student with all that it learns from. `reference`: what each teacher is worth on validation."""

@@ -243,6 +243,8 @@ def test_a_connector_in_another_run_is_not_taken_up(tmp_path: Path) -> None:
         ("--student deeplab --student.stride 32 --student.width 4", "needs images of at least 32"),
         ("--teacher deeplab --teacher.width 4 --teacher.channels 4 --method kd4mtl", "give both the same stride"),
         ("--how soft --how.T 0", "how.T"),
+        ("--select accuracy", "segmentation has no such score"),
+        ("--select accuracy --method single-task", "segmentation has no such score"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(
