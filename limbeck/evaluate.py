@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from limbeck import assessment, checkpoint, metrics, pixels
@@ -27,8 +25,6 @@ Array = np.ndarray[Any, Any]
 CHUNK, VALUES = 512, 1 << 20
 """Rows, and values of an input, that a model answers for at once: what it finds of images would not stay in memory that
 is kept for the next."""
-CHECK = "checksum"
-"""Of stored answers."""
 
 
 def answers(model: nn.Module, table: Table, device: torch.device | None = None) -> dict[str, Tensor]:
@@ -228,9 +224,9 @@ def _place(at: Path, key: str, features: Sequence[str]) -> Path:
 def _stored(model: nn.Module, table: Table, features: Sequence[str], path: Path) -> Outputs:
     """Answers from a file; made and written where it is not there."""
     if path.is_file():
-        return _read(path)
+        return _parted(checkpoint.load_sealed(path))
     made = _outputs(model, table, features, None)
-    checkpoint.save_tensors(path, _named(made) | {CHECK: _checksum(_named(made))})
+    checkpoint.save_sealed(path, _named(made))
     return made
 
 
@@ -241,23 +237,9 @@ def _named(outputs: Outputs) -> dict[str, Tensor]:
     }
 
 
-def _checksum(named: Mapping[str, Tensor]) -> Tensor:
-    """Of names and values, bytes `(16,)`: of most rows the teacher is not asked again, and a wrong answer looks like
-    any other."""
-    told = digest([(name, digest(value.contiguous().numpy().tobytes())) for name, value in sorted(named.items())])
-    return torch.tensor(list(told.encode()), dtype=torch.uint8)
-
-
-def _read(path: Path) -> Outputs:
-    """What was stored of `_named`."""
-    try:
-        stored = load_file(path)
-        told = stored.pop(CHECK, None)
-        if told is None or not torch.equal(told, _checksum(stored)):
-            raise SafetensorError("its checksum is another")
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged ({error}); delete it, and it is made again") from None
-    logits, features = ({k.removeprefix(p): v for k, v in stored.items() if k.startswith(p)}
+def _parted(named: Mapping[str, Tensor]) -> Outputs:
+    """What `_named` made one dict of."""
+    logits, features = ({k.removeprefix(p): v for k, v in named.items() if k.startswith(p)}
                         for p in ("logits/", "features/"))  # fmt: skip
     return Outputs(logits, features)
 

@@ -67,6 +67,7 @@ class Follower(Balancing):
 
     now: Tensor
     reference: Tensor
+    judged: Tensor
 
     def __init__(
         self, spec: Feedback, names: Sequence[str], reference: Mapping[str, float], on: frozenset[str]
@@ -83,7 +84,7 @@ class Follower(Balancing):
         return self.now.clone()
 
     def forward(self, losses: Sequence[Tensor], scene: Scene) -> Tensor:
-        return (torch.where(self.judged, self.weights(), 1.0) * torch.stack(list(losses))).sum()  # type: ignore[arg-type]
+        return (torch.where(self.judged, self.weights(), 1.0) * torch.stack(list(losses))).sum()
 
     def after_eval(self, scores: Mapping[str, float]) -> dict[str, Any]:
         """Moves the weights by what each task is worth on validation, higher being better; gives weights and ratios."""

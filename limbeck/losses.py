@@ -82,19 +82,20 @@ def apart(answer: Tensor, target: Tensor) -> Tensor:
 def soft(student: Tensor, teacher: Tensor, T: float = 1.0, reduction: Reduction = "sum") -> Tensor:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)) [Hinton 2015, arXiv:1503.02531]; no gradient to the
     teacher."""
-    log_p = F.log_softmax(teacher.detach() / T, dim=1)
-    log_q = F.log_softmax(student / T, dim=1)
-    values = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1) * T**2
-    return values / student.shape[1] if reduction == "mean" else values
+    return _divergence(teacher.detach(), student, T, reduction)
 
 
 def reverse(student: Tensor, teacher: Tensor, T: float = 1.0, reduction: Reduction = "sum") -> Tensor:
     """T^2 KL(softmax(student / T) || softmax(teacher / T)), the other direction of `soft`; no gradient to the
     teacher."""
-    log_p = F.log_softmax(teacher.detach() / T, dim=1)
-    log_q = F.log_softmax(student / T, dim=1)
-    values = F.kl_div(log_p, log_q, reduction="none", log_target=True).sum(dim=1) * T**2
-    return values / student.shape[1] if reduction == "mean" else values
+    return _divergence(student, teacher.detach(), T, reduction)
+
+
+def _divergence(one: Tensor, two: Tensor, T: float, reduction: Reduction) -> Tensor:
+    """T^2 KL(softmax(one / T) || softmax(two / T)), `(B, *S)`."""
+    log_p, log_q = F.log_softmax(one / T, dim=1), F.log_softmax(two / T, dim=1)
+    values = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1) * T**2
+    return values / one.shape[1] if reduction == "mean" else values
 
 
 def hard(student: Tensor, teacher: Tensor) -> Tensor:

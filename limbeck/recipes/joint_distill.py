@@ -11,8 +11,8 @@ arXiv:2505.10057].
 What the paper leaves open, and what is done here: the code is not public, and of the method an abstract and a review
 are known. `a_i` is turned so that more is better, of a segmentation from mIoU, of a depth from the relative error. The
 weights multiply losses; `weight_on logit` multiplies the connector's class logits by them, as printed, and losses of
-real values. The KL runs as printed, from the connector's distribution to the student's; real values are pulled by their
-distance, where they are labelled. The connector learns in the same steps, by losses that the student has no part in.
+real values. The divergence is KL(student || connector), as printed; real values are pulled by their distance,
+where they are labelled. The connector learns in the same steps, by losses that the student has no part in.
 The places of highest attention have no gradient, so soft places around them are compared (`trajectory`); a visit is a
 pass over the data. The weights of the three parts are 1, 1 and 0.1. Feedback comes at every evaluation; with as many
 evaluations as epochs, once an epoch. Feedback and the choice of the step that is kept look at the same validation part
@@ -62,7 +62,7 @@ PUBLISHED = {
     "plan.epochs": 200, "plan.evaluations": 200, "plan.optimiser.lr": 1e-4, "plan.optimiser.weight_decay": 1e-5,
     "plan.schedule": "stairs", "plan.schedule.at": (0.5,), "plan.schedule.values": (0.5,),
 }  # fmt: skip
-"""The networks, and the plan of LibMTL's reference runs; on two GPU-days rather than on a watch."""
+"""The networks, and the plan of LibMTL's reference runs."""
 
 
 class JointDistill(Recipe):
