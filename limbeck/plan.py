@@ -75,7 +75,7 @@ class Plan(Spec):
     """What multiplies the learning rate, by progress; with adaptive-clr, which finds its rates by itself, optimiser.lr
     has no effect."""
     clip: float | None = Field(None, gt=0)
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient, of the student and of a teacher that learns each."""
     evaluations: int = Field(10, gt=0)
     """How often the run is scored on validation, evenly spaced; the best of them is kept."""
     precision: Literal["fp32", "bf16"] = "fp32"
