@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from limbeck import checkpoint, models
 from limbeck.journal import rows
@@ -134,6 +135,16 @@ def test_with_both_parts_off_it_is_plain_learning_of_several_tasks_to_the_last_b
     tiny("--lam 0").run(tmp_path / "on")
     one, two = ((tmp_path / name / "best/student.safetensors").read_bytes() for name in ("on", "off"))
     assert one != two
+
+
+def test_a_limit_on_the_gradient_does_not_slow_the_student_for_its_connector(tmp_path: Path) -> None:
+    tiny("--lam 1e-12 --gamma 0 --feedback.rate 0 --plan.clip 0.5").run(tmp_path / "joint")
+    for name, clip in (("naive", "0.5"), ("free", "none")):
+        tiny(f"--method naive --plan.clip {clip}").run(tmp_path / name)
+    joint, naive, free = (load_file(tmp_path / at / "best/student.safetensors") for at in ("joint", "naive", "free"))
+    weights = [name for name, value in naive.items() if value.is_floating_point()]
+    assert max(float((joint[name] - naive[name]).abs().max()) for name in weights) < 1e-5
+    assert max(float((free[name] - naive[name]).abs().max()) for name in weights) > 1e-3, "it does limit"
 
 
 def test_a_teacher_is_the_network_that_single_task_learning_gives(tmp_path: Path) -> None:
