@@ -1,7 +1,10 @@
 """Networks for windows: the published shapes and counts, and what each depends on."""
 
+from typing import Literal
+
 import pytest
 import torch
+from torch import nn
 
 from limbeck.batch import Batch
 from limbeck.errors import UserError
@@ -33,7 +36,24 @@ def test_as_released_has_the_published_shapes_and_counts(classes: tuple[int, int
     for layer in model.trunk.layers:  # type: ignore[union-attr]
         x = layer(x)
         shapes.append(tuple(x.shape[1:]))
-    assert shapes == [(32, 3, 92), (32, 3, 92), (32, 2, 46), (64, 2, 38), (64, 2, 38), (64, 1, 19), (1216,)]
+    assert shapes == [(32, 3, 92), (32, 2, 46), (32, 2, 46), (64, 2, 38), (64, 1, 19), (64, 1, 19)]
+
+
+@pytest.mark.parametrize("variant", ["as_released", "corrected"])
+def test_relu_behind_the_pool_is_what_is_published_before_it(variant: Literal["as_released", "corrected"]) -> None:
+    trunk = MTLNet(variant=variant).build(tasks(12, 3), (3, 100)).trunk
+    x = torch.randn(5, 3, 100)
+    trunk(x).square().sum().backward()
+    ours = [p.grad for p in trunk.parameters()]
+    trunk.zero_grad()
+    one, pool_one, _, two, pool_two, _ = trunk.layers  # type: ignore[misc]
+    published = nn.Sequential(one, nn.ReLU(), pool_one, two, nn.ReLU(), pool_two, nn.Flatten(), trunk.linear)  # type: ignore[arg-type]
+    rows = x.transpose(1, 2).reshape(x.shape) if variant == "as_released" else x
+    answered = published(rows.unsqueeze(1))
+    torch.testing.assert_close(trunk(x), answered)
+    answered.square().sum().backward()
+    for gradient, parameter in zip(ours, trunk.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)
 
 
 def test_corrected_keeps_every_channel() -> None:
@@ -70,7 +90,7 @@ def test_as_released_sees_a_third_of_the_window_with_time_and_channel_mixed() ->
     with torch.no_grad():
         feature = released.trunk(x)
         padded = torch.cat([seen.unsqueeze(1), torch.zeros(2, 2, 100)], dim=1)
-        again = released.trunk.linear(released.trunk.layers(padded.unsqueeze(1)))  # type: ignore[operator]
+        again = released.trunk.linear(released.trunk.layers(padded.unsqueeze(1)).flatten(1))  # type: ignore[operator]
     assert torch.allclose(feature, again, atol=1e-6)
 
 
