@@ -23,6 +23,7 @@ app = App(
     name="limbeck",
     help="Distils recordings and teachers into one small multi-task model.\n\nExample: limbeck demo",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `main` says how to go on
 )
 data = App(
     name="data",
@@ -65,7 +66,7 @@ def _line(error: Exception) -> str:
 
 @app.command
 def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
-    """Trains, compares, exports and reports on real smart-watch recordings: a few minutes on two cores.
+    """The main job on real smart-watch recordings, in minutes.
 
     Example: limbeck demo
     """
@@ -81,11 +82,12 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
 def train(
     recipe: str, /, *fields: Fields, preset: str | None = None, out: Path | None = None, tensorboard: bool = False
 ) -> None:
-    """Trains a recipe into a run folder. What is cut goes on when the same command is given again.
+    """Trains a recipe into a run folder.
 
     Example: limbeck train smooth-distill --data wisdm --data.root DIR --out runs/a
 
-    limbeck train smooth-distill --help lists the recipe's fields.
+    limbeck train smooth-distill --help lists the recipe's fields. What is cut goes on when the same command is given
+    again.
 
     Parameters
     ----------
@@ -136,9 +138,11 @@ def resume(run: Path, /, *, tensorboard: bool = False) -> None:
 
 @app.command
 def evaluate(run: Path, /, *fields: Fields, part: str = "test") -> None:
-    """Scores student, teachers and the pair of them, by subject; on other recordings too.
+    """Scores student, teachers and the pair of them, by subject.
 
     Example: limbeck evaluate runs/a --data recordings --data.root DIR
+
+    On the data of the run, or on others.
 
     Parameters
     ----------
@@ -166,35 +170,32 @@ def predict(
     plot: Path | None = None,
     domain: str | None = None,
 ) -> None:
-    """Answers along a raw recording, for every window: a label with its probability, or a value with its interval.
+    """Answers for each window of a recording, or for each image.
 
-    Example: limbeck predict runs/a walk.csv --rate 50 --out walk.labels.csv --plot walk.png
+    Example: limbeck predict runs/a walk.csv --rate 50 --out a.csv --plot a.png
 
-    A model of images answers for each image: limbeck predict runs/faces photos.zip --out faces.csv; one of depths or
-    classes of every pixel with maps: limbeck predict runs/streets photos --out maps
-
-    A value such as a heart rate comes with the interval that holds 95 % of its probability, and its entropy in nats.
+    A label has its probability, a value the interval that holds 95 % of it.
 
     Parameters
     ----------
     run
         A run folder, or an exported .onnx file.
     recording
-        CSV or Parquet with the channels the model knows, by name; or an image, or a folder or zip of images.
+        CSV or Parquet with the model's channels, by name; or an image, or a folder or zip of images.
     rate
         Hz, where the file has no time column.
     time
         The column of times.
     channels
-        Columns that are the model's channels, in its order, as red,x,y,z; if they are called otherwise.
+        Columns that are the model's channels, in its order, as red,x,y,z.
     stride
-        Samples from one window to the next; a whole window if not given.
+        Samples from window to window; a whole one if not given.
     out
-        .csv or .json; a folder for the maps of a model that answers for every pixel; the terminal if not given.
+        .csv, .json or a folder for maps; else the terminal.
     plot
         .png or .svg.
     domain
-        The data set to answer as, where a model keeps the norms of several apart; the first if not given.
+        The data set to answer as; the first if not given.
     """
     from limbeck.predict import predict_file
 
@@ -204,9 +205,11 @@ def predict(
 
 @app.command
 def export(run: Path, /, *, to: str = "onnx", domain: str | None = None) -> None:
-    """Writes the student alone, with a card of what it expects, and checks it against the trained one.
+    """Writes the student alone, with a card of what it expects.
 
     Example: limbeck export runs/a --to onnx
+
+    The file is checked against the trained student.
 
     Parameters
     ----------
@@ -222,11 +225,12 @@ def export(run: Path, /, *, to: str = "onnx", domain: str | None = None) -> None
 
 @app.command
 def label(run: Path, /, *fields: Fields, out: Path) -> None:
-    """Labels a pool that nobody labelled: what a run says of it, the mean over several views, where it is sure.
+    """Labels a pool that nobody labelled, where a run is sure.
 
     Example: limbeck label runs/a --data images --data.root POOL --rule.target 0.95 --out labels/pool
 
-    To train on the labels too: --data.sets images:POOL --data.sets.0.generated labels/pool
+    A label is the mean over several views. To train on them too: --data.sets images:POOL --data.sets.0.generated
+    labels/pool
 
     Parameters
     ----------
@@ -241,13 +245,14 @@ def label(run: Path, /, *fields: Fields, out: Path) -> None:
     told = run_it(run, parse(Labelling, nested(arguments(fields), {})), out, [Bar(errors)])
     for task, (asked, given, threshold) in told.items():
         sure = f", from a confidence of {threshold:.3f} on" if isinstance(threshold, float) else ""
-        console.print(f"{task}: {given} of {asked} labelled{sure}", highlight=False, markup=False)
+        how = f"{given} of {asked} labelled{sure}" if asked else "all samples have a label of their own"
+        console.print(f"{task}: {how}", highlight=False, markup=False)
     console.print(f"{out / 'labels.csv'}", highlight=False, soft_wrap=True)
 
 
 @app.command
 def bench(*models: Path, repeats: int = 300, processes: int = 3) -> None:
-    """What models cost: time of an answer, memory, bytes and operations, measured in fresh processes.
+    """What models cost: time of an answer, memory, bytes, operations.
 
     Example: limbeck bench runs/a runs/b
 
@@ -267,7 +272,7 @@ def bench(*models: Path, repeats: int = 300, processes: int = 3) -> None:
 
 @app.command
 def study(study: str, /, *fields: Fields, out: Path | None = None, workers: int = 1) -> None:
-    """Trains a grid of methods, splits and seeds, and compares them in a table with intervals.
+    """Trains a grid of methods and seeds, and compares them.
 
     Example: limbeck study smooth-distill --data wisdm --data.root DIR --out runs/study --workers 2
 

@@ -44,9 +44,22 @@ class Entry:
     _known: dict[tuple[str, str], Estimate | None] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def alone(self) -> bool:
+        """Whether the method's name is its own: a student, what was not trained, a teacher that several methods
+        share."""
+        return self.model == STUDENT or (self.model == self.method != self.runs[0].method)
+
+    @property
+    def role(self) -> str:
+        """What it is of its method: student, classical where nothing was trained, or which teacher."""
+        if self.size.parameters is None:
+            return "classical"
+        return "teacher" if self.model == self.method else self.model
+
+    @property
     def name(self) -> str:
         """As it is called in a legend."""
-        return self.method if self.model in (STUDENT, self.method) else f"{self.method}, {self.model}"
+        return self.method if self.alone else f"{self.method}, {self.role}"
 
     @property
     def size(self) -> Model:

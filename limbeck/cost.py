@@ -33,7 +33,7 @@ EXPLAINED = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What one model costs for one window on one thread: medians over the processes.
+    """What one model costs for one sample on one thread: medians over the processes.
 
     - `median`, `p90`: milliseconds of an answer; `spread`: the lowest and highest median of a process.
     - `peak`: bytes of RAM that the process held at most. `added`: those that came with loading and running the model,
@@ -139,7 +139,7 @@ def print_costs(found: Sequence[Cost], console: "Console") -> None:
         table.add_row(*map(escape, _cells(cost, slowest(found, cost.how))))
     console.print(table, highlight=False)
     how = f"medians of {found[0].processes} fresh processes, {found[0].calls} answers each"
-    console.print(f"One window on one thread: {how}. {EXPLAINED}", highlight=False)
+    console.print(f"One sample on one thread: {how}. {EXPLAINED}", highlight=False)
 
 
 def slowest(found: Sequence[Cost], how: str) -> Cost:

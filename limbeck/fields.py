@@ -24,8 +24,10 @@ def kinds() -> dict[str, type[Data]]:
 
 
 def data_spec(kind: str, tokens: Sequence[str]) -> Data:
-    """The spec of a kind of recordings with some fields changed: `--root DIR --windows.length 200`."""
-    return parse(_kind(kind), nested(arguments(tokens), {}))
+    """The spec of a kind of recordings with some fields changed: `--root DIR --windows.length 200`, or as training is
+    told them, `--data.root DIR`."""
+    paths = {path.removeprefix("data."): value for path, value in arguments(tokens).items()}
+    return parse(_kind(kind), nested(paths, {}))
 
 
 def _kind(name: str) -> type[Data]:
@@ -62,7 +64,9 @@ def _shown(value: Any) -> str:
 def print_fields(spec: Spec, console: Console) -> None:
     """A table of all fields of a spec."""
     said = (type(spec).__doc__ or "").splitlines()[0]
-    console.print(f"limbeck train {spec.kind} [--field value ...] --out DIR\n\n{said}\n", highlight=False)
+    verb = f"limbeck train {spec.kind}"
+    console.print(f"{verb} [--field value ...] --out DIR\n\n{said}\n", highlight=False)
+    console.print(f"Example: {verb} --plan.epochs 3 --out runs/a\n", highlight=False)
     _print(lines(type(spec), spec), console)
     console.print("\nlimbeck data describe KIND --help lists the fields of a kind of recordings.", highlight=False)
 

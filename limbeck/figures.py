@@ -7,7 +7,7 @@ from statistics import fmean
 
 from limbeck.charts import Line, Mark, Style, dot_chart, interval_chart, legend, line_chart
 from limbeck.compare import Entry, Group
-from limbeck.finished import STUDENT, AreaScores, ClassScores, Finished, PixelScores
+from limbeck.finished import AreaScores, ClassScores, Finished, PixelScores
 from limbeck.measures import PIXELS, Measure
 from limbeck.truth_charts import heat_map
 from limbeck.verdict import reference
@@ -40,7 +40,7 @@ class Panel:
 
 def style(entry: Entry) -> Style:
     """How an entry looks in all charts: its method's colour and shape; teachers faint."""
-    return Style(entry.style, faint=entry.model not in (STUDENT, entry.method))
+    return Style(entry.style, faint=not entry.alone)
 
 
 def figures(group: Group) -> dict[str, Panel]:
@@ -145,7 +145,7 @@ def _gap(group: Group) -> Panel:
 def _subjects(group: Group) -> Panel:
     """Every subject of the test in a row, those first on whom the student does best."""
     drawn = []
-    entries = [e for e in group.entries if e.model in (STUDENT, e.method)]
+    entries = [e for e in group.entries if e.alone]
     for task in group.tasks:
         judge = group.measures(task)[0]
         found = [(e, subject_means(e, task)) for e in entries if e.scores(task)]
@@ -203,7 +203,7 @@ def _confusion(group: Group, task: str) -> Panel:
 def _iou(group: Group, task: str) -> Panel:
     """Of each student a mark for every class, mean over seeds; those first that the first student tells best."""
     found = []
-    for entry in (e for e in group.entries if e.model in (STUDENT, e.method)):
+    for entry in (e for e in group.entries if e.alone):
         each: dict[str, list[float]] = {}
         for scores in entry.scores(task):
             if isinstance(scores, PixelScores):

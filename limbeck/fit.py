@@ -127,9 +127,11 @@ class _Loop:
         """Says which term it was."""
         sums = self.sums.tensor().tolist()[1:]
         bad = [name for name, value in zip(self.names, sums, strict=True) if not math.isfinite(value)]
+        saved = any((self.at / "last").glob("step-*"))
+        left = f"{self.at} keeps what was saved before" if saved else "nothing was saved yet"
         return UserError(
             f"the loss is not finite at step {self.step + 1}, in {', '.join(bad) or 'the sum'}. Look at the "
-            f"inputs (limbeck data check), or lower plan.optimiser.lr; {self.at} keeps what was saved before"
+            f"inputs (limbeck data check), or lower plan.optimiser.lr; {left}"
         )
 
     def log(self) -> None:

@@ -66,11 +66,12 @@ def agreement(group: Group) -> list[str]:
         likeness.setdefault(_like(group, task), []).append(task)
     for entry in group.students:
         for teacher in entry.runs[0].scored.agreement:
+            who = "its teacher" if teacher == entry.method else teacher
             found = [run.scored.agreement.get(teacher, {}) for run in entry.runs]
             shares = {t: [v for f in found if (v := f.get(t)) is not None] for t in group.tasks}
             for (what, of), tasks in likeness.items():
                 told = ", ".join(f"{100 * fmean(shares[t]):.1f} % ({t})" for t in tasks if shares[t])
-                said += [f"The {entry.name} student {what.format(teacher)} on {told} of the {of}"] if told else []
+                said += [f"The {entry.name} student {what.format(who)} on {told} of the {of}"] if told else []
     return said
 
 

@@ -38,8 +38,8 @@ ANYWHERE = ("device", "threads")
 """Fields of the plan that do not make another run."""
 STAGES = "stages.json"
 """Where the stages lie that a run shares with others, by name and relative to it."""
-UNTRAINED = {".lock", "recipe.json", "data.json", "splits.json"}
-"""What a run's folder holds before training begins."""
+UNTRAINED = {".lock", "recipe.json", "data.json", "splits.json", "run.json", "metrics.jsonl"}
+"""The files of a run's folder, and of its stages, before anything that was learnt is saved."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Recipe(Spec, ABC):
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     """Named sets of values, by field path."""
     untrained: ClassVar[frozenset[str]] = frozenset()
-    """What else than `UNTRAINED` its folder may hold before training begins."""
+    """What else than `UNTRAINED` its folder may hold before anything that was learnt is saved."""
     data: Data
     split: BySubject | LeaveOneSubjectOut | KFoldSubjects | RandomWindow | Official = BySubject()
     plan: Plan = Plan()
@@ -266,8 +266,8 @@ def _opened(at: Path, recipe: Recipe) -> Iterator[None]:
         process.from_leader(None)
     finally:
         if process.rank() == 0:
-            # What failed before training began leaves no trace, so that the corrected command may name the same folder.
-            if {f.name for f in at.iterdir()} <= UNTRAINED | recipe.untrained:
+            # What failed before anything was saved leaves no trace, so that the corrected command may name that folder.
+            if {f.name for f in at.rglob("*") if not f.is_dir()} <= UNTRAINED | recipe.untrained:
                 shutil.rmtree(at)
             lock.release()
 

@@ -104,8 +104,7 @@ def print_table(runs: Sequence[Path], console: "Console") -> None:
         for entry in group.entries:
             told = [(t, m) for t, measures in shown.items() for m in measures]
             cells = [_cell(m, entry.estimate(t, m), group.leaky) for t, m in told]
-            named = "\n".join(dict.fromkeys((entry.method, entry.model)))
-            table.add_row(escape(named), *cells, size(entry.size.parameters))
+            table.add_row(escape(f"{entry.method}\n{entry.role}"), *cells, size(entry.size.parameters))
         console.print(table)
         console.print(escape(verdict(group)))
 
@@ -124,6 +123,7 @@ def _row(group: Group, entry: Entry) -> dict[str, Any]:
         "leaky": group.leaky,
         "method": entry.method,
         "model": entry.model,
+        "role": entry.role,
         "style": entry.style,
         "seeds": max((len(entry.scores(t)) for t in group.tasks), default=0),
         "runs": [run.at.name for run in entry.runs],

@@ -15,6 +15,9 @@ Array = np.ndarray[Any, Any]
 
 GAP = 2.5
 """Periods of the nominal rate between two samples from which on something is missing between them."""
+DENOMINATORS = (400, 4_000, 40_000)
+"""Largest ones of ratios of rates, the first that is sharp enough; filters are as long as the ratio needs."""
+SHARP = 10_000
 
 
 def rate_of(seconds: Array) -> float:
@@ -67,8 +70,14 @@ def _changes(steps: Array) -> Array:
 
 
 def ratio(rate_in: float, rate_out: float) -> Fraction:
-    """`rate_out / rate_in` with a denominator small enough to filter by: exact for usual rates, else within 1e-5."""
-    return Fraction(rate_out / rate_in).limit_denominator(400)
+    """`rate_out / rate_in` with a denominator small enough to filter by: exact for usual rates, else off by at most one
+    part in `SHARP`. Raises `UserError` where the rates are too far apart for that."""
+    exact = Fraction(rate_out / rate_in)
+    for largest in DENOMINATORS:
+        near = exact.limit_denominator(largest)
+        if abs(near - exact) * SHARP <= exact:
+            return near
+    raise UserError(f"a signal of {rate_in:g} Hz cannot be resampled to {rate_out:g} Hz: the rates are too far apart")
 
 
 def resample(signal: Array, rate_in: float, rate_out: float) -> Array:

@@ -18,9 +18,7 @@ app = App(
 )
 Given = Annotated[
     str,
-    Parameter(
-        allow_leading_hyphen=True, help="Fields of that kind as --root DIR, and of the image as --image.sigma 0.1."
-    ),
+    Parameter(allow_leading_hyphen=True, help="Fields of that kind, --root DIR, and --image.sigma 0.1."),
 ]
 Filtration = Literal["sublevel", "superlevel", "both"]
 
@@ -43,22 +41,22 @@ def extract(
     shard: int = 4096,
     threads: int | None = None,
 ) -> None:
-    """Writes diagrams of all windows, and images if asked for, into a folder. What is there and sound is kept.
+    """Writes diagrams of all windows, and images, into a folder.
 
     Example: limbeck topology extract usc-had --root DIR --out persistence/usc-had
 
-    limbeck.topology.shards.opened(FOLDER) reads it back.
+    What is there and sound is kept. limbeck.topology.shards.opened(FOLDER) reads it.
 
     Parameters
     ----------
     source
-        A kind of recordings, as in limbeck data list, or a .npy file of windows (N, M, L) or (N, L).
+        A kind of limbeck data list, or .npy: (N, M, L).
     out
         The folder.
     images
-        Draw images too, as --image.resolution, .sigma, .low, .high, .top, .layout, .weight, .least and .peak say.
+        Draw images too, as --image.resolution and its like say.
     filtration
-        Minima (sublevel), maxima (superlevel), or first the ones and then the others as channels of their own.
+        Minima (sublevel), maxima, or channels of each.
     shard
         Windows in a file.
     threads
@@ -86,7 +84,7 @@ def plot(source: str, /, *fields: Given, out: Path, window: int = 0, filtration:
     Parameters
     ----------
     source
-        A kind of recordings, as in limbeck data list, or a .npy file of windows (N, M, L) or (N, L).
+        A kind of limbeck data list, or .npy: (N, M, L).
     out
         .png or .svg.
     window

@@ -12,7 +12,7 @@ import numpy as np
 from limbeck.charts import TRUTH, Style, legend
 from limbeck.compare import Entry, Group
 from limbeck.figures import Figure, Panel, dots, ranked, style
-from limbeck.finished import STUDENT, ValueScores
+from limbeck.finished import ValueScores
 from limbeck.measures import SURE, Measure
 from limbeck.truth_charts import bland_altman, trace
 
@@ -106,7 +106,7 @@ def _chosen(order: Sequence[str]) -> list[tuple[str, str]]:
 
 def _groups(group: Group, task: str, judge: Measure) -> Panel:
     """The score in each circumstance (activity), mean over seeds."""
-    entries = [e for e in group.entries if e.model in (STUDENT, e.method) and _scores(e, task)]
+    entries = [e for e in group.entries if e.alone and _scores(e, task)]
     drawn = []
     for what in dict.fromkeys(what for e in entries for s in _scores(e, task) for what in s.groups):
         found = []

@@ -15,8 +15,8 @@ from limbeck.recipes import RECIPES
 from tests.recipes.running import SMALL
 
 Limbeck = Callable[[str], int]
-VERBS = ("demo", "doctor", "train", "resume", "export", "study", "evaluate", "predict", "report", "cite",
-         "data list", "data check", "data describe")  # fmt: skip
+VERBS = ("", "demo", "doctor", "train", "resume", "export", "study", "evaluate", "predict", "report", "cite", "label",
+         "bench", "data list", "data check", "data describe", "topology extract", "topology plot")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_of_each_verb_fits_a_screen_and_shows_an_example(
-    limbeck: Limbeck, verb: str, capsys: pytest.CaptureFixture[str]
+def test_help_of_each_verb_fits_a_small_screen_and_shows_an_example(
+    limbeck: Limbeck, verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert limbeck(f"{verb} --help") == 0
     said = capsys.readouterr().out
     assert "Example: limbeck " + verb in said
-    assert len(said.splitlines()) <= 40
+    assert len(said.splitlines()) <= 24
+    assert max(map(len, said.splitlines())) <= 80
 
 
 def test_help_does_not_import_torch() -> None:
@@ -59,6 +61,7 @@ def test_the_fields_of_a_recipe_are_listed_with_their_defaults(
 ) -> None:
     assert limbeck("train smooth-distill --help") == 0
     said = capsys.readouterr().out
+    assert "Example: limbeck train smooth-distill" in said
     assert re.search(r"--beta\s+0.999", said)
     assert "--plan.optimiser.lr" in said
 
@@ -112,6 +115,13 @@ BAD = {
     "a run folder that is none": ("resume own", ["own", "recipe.json"]),
     "a report of nothing": ("report", ["limbeck report runs/a"]),
     "a report of a folder that is no run": ("report own", ["own"]),
+    "a column named twice": (f"train smooth-distill {OWN} --data.root own --data.channels ax,ay,ax", ["'ax'", "twice"]),
+    "a label named twice": (
+        f"train smooth-distill {OWN} --data.root own --data.labels activity,activity", ["'activity'", "twice"]),
+    "a rate that is none": (
+        f"train smooth-distill {OWN} --data.root own --data.windows.rate inf", ["windows.rate", "inf"]),
+    "a rate that cannot be reached": (
+        f"train smooth-distill {OWN} --data.root own --data.windows.rate 1e-6", ["20 Hz", "1e-06 Hz"]),
     "an unknown kind of recordings": ("data check wisdom", ["wisdom", "wisdm"]),
     "an unknown recipe to cite": ("cite smooth", ["smooth"]),
 }  # fmt: skip
@@ -151,8 +161,27 @@ def test_bad_input_ends_with_one_clear_line_and_code_2(
     for word in expected:
         assert word in line
     assert not list(place.rglob("*.tmp"))
-    if case not in ("a loss that is not finite", "a feature that no network has"):  # training has begun
-        assert not (place / out).exists()
+    assert not (place / out).exists()
+
+
+def test_recordings_are_looked_at_by_the_fields_that_training_is_told(
+    limbeck: Limbeck, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert limbeck(f"data check recordings --data.root {place / 'own'} --data.subject_from file") == 0
+    told = capsys.readouterr().out
+    assert limbeck(f"data check recordings --root {place / 'own'} --subject_from file") == 0
+    assert capsys.readouterr().out == told
+
+
+def test_ctrl_c_outside_of_training_says_how_to_go_on(
+    limbeck: Limbeck, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("limbeck.doctor.examine", interrupted)
+    assert limbeck("doctor") == 130
+    assert capsys.readouterr().err.strip() == "stopped; the same command goes on where it was"
 
 
 def test_debug_shows_where_it_went_wrong(limbeck: Limbeck, capsys: pytest.CaptureFixture[str]) -> None:

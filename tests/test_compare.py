@@ -329,6 +329,20 @@ def test_what_differs_in_a_spec_of_another_kind_is_not_told_twice() -> None:
     assert list(_differing(plain, [plain, plain | {"new": 1}])) == ["no new"]
 
 
+def test_a_teacher_named_as_its_method_is_not_taken_for_it(tmp_path: Path) -> None:
+    at = write_run(tmp_path / "oracle", method="oracle", trees=0.6)
+    scores = json.loads((at / "scores.json").read_text())
+    scores["models"]["oracle"] = scores["models"]["student"]
+    (at / "scores.json").write_text(json.dumps(scores))
+    (group,) = compared(at)
+    told = {e.model: (e.name, e.role, e.alone) for e in group.entries if e.model in ("student", "oracle", "trees")}
+    assert told == {
+        "student": ("oracle", "student", True),
+        "oracle": ("oracle, teacher", "teacher", False),
+        "trees": ("trees", "classical", True),
+    }
+
+
 def test_a_teacher_that_several_methods_share_is_one_row_by_its_own_name(tmp_path: Path) -> None:
     folders = []
     for method in ("oracle", "hard-sharing"):

@@ -60,6 +60,15 @@ def test_resampling_lets_nothing_through_that_the_new_rate_cannot_hold() -> None
     assert np.abs(signals.resample(np.sin(2 * np.pi * 17 * t)[:, None], 50, 20)[50:-50]).max() < 0.02
 
 
+@pytest.mark.parametrize(
+    ("rate_in", "rate_out"), [(10_000, 20), (8_000, 12.5), (48_000, 50), (1_003.7, 50), (0.01, 50)]
+)
+def test_rates_far_apart_are_met_to_one_part_in_ten_thousand(rate_in: float, rate_out: float) -> None:
+    assert float(signals.ratio(rate_in, rate_out)) == pytest.approx(rate_out / rate_in, rel=1e-4)
+    with pytest.raises(UserError, match=r"50 Hz cannot be resampled to 1e-06 Hz"):
+        signals.ratio(50, 1e-6)
+
+
 @pytest.mark.parametrize(("rate_in", "rate_out"), [(50.0, 20.0), (25.06, 20.0), (20.0, 64.0)])
 def test_each_resampled_sample_has_the_label_nearest_in_time(rate_in: float, rate_out: float) -> None:
     count = 977

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from limbeck.config import parse
 from limbeck.data import discover
 from limbeck.data.parts import Folder, Part, nominal
 from limbeck.data.recordings import Findings, Reading, Recording
@@ -86,7 +87,8 @@ def read_signal(
     `rate` is for files without the column `time`. Raises `UserError` as `Recordings.read` does.
     """
     findings = Findings()
-    spec = Recordings(root=path, channels=channels, rate=rate, time=time, subject_from="file", session="")
+    given = {"channels": channels, "rate": rate, "time": time}
+    spec = parse(Recordings, {"root": path, "subject_from": "file", "session": "", **given})
     if not path.is_file():
         raise UserError(f"there is no file {str(path)!r}")
     parts = spec.parts(spec.layouts(findings), channels, (), (), findings)

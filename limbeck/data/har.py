@@ -33,7 +33,7 @@ class _Files(SensorData):
 
 
 def _parts(entry: Entry, pattern: str) -> tuple[str, ...]:
-    """The groups of a pattern that the entry's name is known to match, in lower case."""
+    """The groups of a pattern that the entry's name is known to match."""
     matched = re.fullmatch(pattern, entry.name, re.IGNORECASE)
     if matched is None:
         raise ValueError(f"{entry.name!r} does not match {pattern!r}")
@@ -202,7 +202,7 @@ class Sleep(_Files):
         *("down", "downleft", "leftdown", "left", "leftup", "upleft"),
     )
     places: ClassVar[tuple[str, ...]] = ("co", "nguc", "bung")
-    pattern: ClassVar[str] = rf"(.+)_({'|'.join(postures)})_({'|'.join(places)})\.txt"
+    pattern: ClassVar[str] = r"(.+)_([a-z]+)_([a-z]+)\.txt"
     expected: ClassVar[str] = f"files are <subject>_<posture>_<position>.txt, position one of {', '.join(places)}"
     windows: Windowing = Windowing(length=100, stride=60, rate=50)
 
@@ -213,6 +213,9 @@ class Sleep(_Files):
         recordings = []
         for entry in self.entries():
             whole, posture, place = _parts(entry, self.pattern)
+            if posture.lower() not in self.postures or place.lower() not in self.places:
+                findings.add("files of an unknown posture or position", entry.name)
+                continue
             ids = (self.postures.index(posture.lower()), self.places.index(place.lower()))
             content = entry.read()
             first = content.lstrip(b"\xef\xbb\xbf \r\n").split(b"\n", 1)[0]

@@ -103,7 +103,8 @@ def _header(lines: Sequence[str], name: str) -> tuple[int, str]:
                 return i, separator
     first = lines[filled[0]][:60]
     raise UserError(
-        f"{name} has no header line (it begins {first!r}); put the names of the columns there, such as time,x,y,z"
+        f"{name} has no header line with numbers below it (it begins {first!r}); put the names of the columns there, "
+        "such as time,x,y,z"
     )
 
 

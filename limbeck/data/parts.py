@@ -51,7 +51,7 @@ class Folder(SensorData, ABC):
     """Column of the times: numbers of any unit, or dates (ISO 8601). Files without one need `rate`."""
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
     """Unit of numeric times; auto tells it from the median step."""
-    rate: float | None = Field(None, gt=0)
+    rate: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Hz, where there is no time column."""
     gap: float = Field(5.0, gt=1)
     """A step of more than this many sampling periods ends a recording."""
@@ -96,6 +96,10 @@ class Folder(SensorData, ABC):
     ) -> list[Part]:
         """The stretches of files, with labels and values by column. Raises `UserError` where to go on would be to
         guess."""
+        for what, wanted in (("channel", channels), ("label column", labels), ("column", values)):
+            twice = [column for column, count in Counter(wanted).items() if count > 1]
+            if twice:
+                raise UserError(f"the {what} {twice[0]!r} is named twice")
         for what, wanted in (("label column", labels), ("column", values)):
             for column in wanted:
                 if not any(column in made.kinds for made in layouts):

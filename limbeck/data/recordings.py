@@ -53,7 +53,7 @@ class Windowing(Spec):
     """Samples from one window to the next."""
     first: int = Field(0, ge=0)
     """Samples of each stretch before its first window."""
-    rate: float | None = Field(None, gt=0)
+    rate: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Hz that every recording is resampled to; the data set's own where not given."""
     label: Literal["last", "middle", "majority"] = "majority"
     """A window's label is its last sample's (as published), its middle one's, or the most frequent one (for reals, the
@@ -275,12 +275,13 @@ def _starts(
         longest, what = (
             (int(lengths.max()), "recording")
             if lengths.max() < how.first + how.length
-            else (int((ends - firsts).max()), "stretch of unchanged labels")
+            else (int((ends - firsts).max()), "stretch of unchanged labels (a missing one is a change)")
         )
+        wider = "; --windows.borders ends or cross cuts windows across them" if what != "recording" else ""
         behind = f", behind the first {how.first}," if how.first else ""
         raise UserError(
             f"windows.length: a window of {how.length} samples ({how.length / rate:.3g} s at {rate:.4g} Hz){behind} is "
-            f"longer than every {what}; the longest has {longest} samples ({longest / rate:.3g} s)"
+            f"longer than every {what}; the longest has {longest} samples ({longest / rate:.3g} s){wider}"
         )
     lost = {
         "stretches shorter than a window": int(short.sum()),

@@ -278,3 +278,10 @@ def test_short_recordings_and_windows_keep_their_provenance(tmp_path):
     assert table.meta["subject"].tolist() == ["1"] * 4 + ["3"]
     assert table.meta["start"].tolist() == [0, 2, 4, 6, 0]
     assert table.card["findings"]["recording of fewer than two samples"] == 1
+
+
+@pytest.mark.parametrize("rate", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused_in_a_line(tmp_path: Path, rate: float) -> None:
+    (tmp_path / "me.csv").write_text("x,y,z\n" + "1,2,3\n" * 9)
+    with pytest.raises(UserError, match="rate: "):
+        read_signal(tmp_path / "me.csv", ("x", "y", "z"), rate)

@@ -271,6 +271,14 @@ def test_sleep_files_of_both_formats_are_read(tmp_path: Path) -> None:
     assert table.card["tasks"]["posture"]["leftup"] == table.card["tasks"]["posture"]["upright"] == 4
 
 
+def test_sleep_files_of_an_unknown_posture_are_counted(tmp_path: Path) -> None:
+    for name in ("Lan_up_co", "Lan_flying_co", "Lan_up_knee"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(f"{i / 50:.2f},{i},0,1;" for i in range(200)))
+    reading = Sleep(root=tmp_path).read()
+    assert [r.session for r in reading.recordings] == ["Lan_up_co"]
+    assert reading.findings.counts == {"files of an unknown posture or position": 2}
+
+
 def test_sleep_gaps_and_nonsense_times_are_counted(tmp_path: Path) -> None:
     stamps = [i / 50 + (3 if i >= 200 else 0) for i in range(400)]
     (tmp_path / "a_up_co.txt").write_text("\n".join(f"{t:.3f},{i},0,1;" for i, t in enumerate(stamps)))
