@@ -1,4 +1,4 @@
-"""An epoch of Smooth-Distill through Limbeck's loop and data against the published form of the training script."""
+"""An epoch of Smooth-Distill through Limbeck's loop and data against the loop of the released training script."""
 
 import math
 import os
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks import nets, timing
 from limbeck.batch import Outputs
@@ -33,7 +33,10 @@ from limbeck.terms import Soft, kd, supervised
 BATCH, LENGTH, STRIDE, T, BETA = 64, 100, 60, 3.0, 0.999
 TASKS = (Task("activity", 18), Task("device", 2))
 Variant = Literal["corrected", "as_released"]
-Batches = Iterator[tuple[Tensor, Tensor, Tensor]]
+CORES = os.cpu_count() or 1
+SIZES = [(500, 1), (2_000, 1), (10_000, 1), (2_000, CORES)]
+"""Windows and threads: all threads are what a script has that says nothing of them."""
+Batches = Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
 def recorded(windows: int) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]:
@@ -43,70 +46,68 @@ def recorded(windows: int) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, A
     return signal, [draw.integers(0, task.classes or 1, windows) for task in TASKS]
 
 
-class Sensor(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """All windows as one array; a sample becomes tensors when it is asked for."""
-
-    def __init__(self, windows: int, variant: Variant) -> None:
-        signal, self.labels = recorded(windows)
-        cut = np.stack([signal[i * STRIDE : i * STRIDE + LENGTH] for i in range(windows)])
-        self.x = cut.reshape(-1, 1, 3, LENGTH) if variant == "as_released" else cut.transpose(0, 2, 1)[:, None].copy()
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        one, two = (torch.tensor(label[index], dtype=torch.long) for label in self.labels)
-        return torch.tensor(self.x[index], dtype=torch.float32), one, two
-
-
 class Published:
-    """The usual script: a DataLoader whose workers start anew each epoch, Adam as is, EMA in a Python loop."""
+    """The loop of the released script: windows as tensors in a DataLoader, each twice as there, Adam as it comes, the
+    teacher's parameters followed one by one, five numbers read and two accuracies counted in each step.
+
+    The script has no `workers`; with some, they start anew each epoch.
+    """
 
     def __init__(self, windows: int, variant: Variant, workers: int) -> None:
-        self.data = Sensor(windows, variant)
-        self.loader = DataLoader(self.data, BATCH, shuffle=True, num_workers=workers)
+        signal, labels = recorded(windows)
+        cut = np.stack([signal[i * STRIDE : i * STRIDE + LENGTH] for i in range(windows)])
+        shaped = cut.reshape(-1, 1, 3, LENGTH) if variant == "as_released" else cut.transpose(0, 2, 1)[:, None].copy()
+        self.x, (self.one, self.two) = torch.from_numpy(shaped), map(torch.from_numpy, labels)
+        data = TensorDataset(self.x, self.x, self.one, self.two)
+        self.loader = DataLoader(data, BATCH, shuffle=True, num_workers=workers)
         stride = 2 if variant == "as_released" else 1
         classes = (TASKS[0].classes or 1, TASKS[1].classes or 1)
         self.student, self.teacher = nets.MTL(stride, classes), nets.MTL(stride, classes).eval()
         values = student(variant).state_dict().values()
         for model in (self.student, self.teacher):
             model.load_state_dict(dict(zip(model.state_dict(), values, strict=True)))
+        self.teacher.requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.student.parameters(), lr=1e-3)
 
     def epoch(self, batches: Batches | None = None) -> float:
         """Trains on all windows, in the loader's order unless batches are given; the mean loss."""
         self.student.train()
-        running, steps = 0.0, 0
-        for x, one, two in self.loader if batches is None else batches:
+        sums, right, steps = [0.0] * 5, [0, 0], 0
+        for x, _, *targets in self.loader if batches is None else batches:
             self.optimiser.zero_grad()
             answers = self.student(x)
             with torch.no_grad():
                 taught = self.teacher(x)
-            parts = []
-            for logits, soft, target in zip(answers, taught, (one, two), strict=True):
-                apart = F.kl_div(F.log_softmax(logits / T, dim=1), F.softmax(soft / T, dim=1), reduction="batchmean")
-                parts.append(F.cross_entropy(logits, target) + 0.5 * apart * T**2)
-            loss = 0.5 * parts[0] + 0.5 * parts[1]
+            hard = [F.cross_entropy(logits, target) for logits, target in zip(answers, targets, strict=True)]
+            soft = [self.apart(logits, known) for logits, known in zip(answers, taught, strict=True)]
+            loss = 0.5 * (hard[0] + 0.5 * soft[0]) + 0.5 * (hard[1] + 0.5 * soft[1])
             loss.backward()
             self.optimiser.step()
             self.follow()
-            running += loss.item()
+            for number, value in enumerate((loss, *hard, *soft)):
+                sums[number] += value.item()
+            for task, (logits, target) in enumerate(zip(answers, targets, strict=True)):
+                right[task] += int((logits.max(1).indices == target).sum().item())
             steps += 1
-        return running / steps
+        return sums[0] / steps
+
+    def apart(self, logits: Tensor, taught: Tensor) -> Tensor:
+        """The distillation loss of a task."""
+        return F.kl_div(F.log_softmax(logits / T, 1), F.softmax(taught / T, 1), reduction="batchmean") * T**2
 
     def follow(self) -> None:
         """The teacher's update."""
         with torch.no_grad():
-            for mine, theirs in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
-                mine.data = BETA * mine.data + (1 - BETA) * theirs.data
+            theirs = dict(self.student.named_parameters())
+            for name, mine in self.teacher.named_parameters():
+                mine.data.mul_(BETA).add_(theirs[name].data, alpha=1 - BETA)
 
     def ordered(self) -> Batches:
         """The batches of Limbeck's first epoch, for the proof that both do the same."""
-        order = Order(len(self.data), BATCH, 0)
-        labels = [torch.from_numpy(label) for label in self.data.labels]
+        order = Order(len(self.x), BATCH, 0)
         for step in range(order.per_epoch):
             at = order.at(step)
-            yield torch.from_numpy(self.data.x)[at], labels[0][at], labels[1][at]
+            yield self.x[at], self.x[at], self.one[at], self.two[at]
 
 
 def student(variant: Variant) -> torch.nn.Module:
@@ -142,15 +143,15 @@ class Limbeck:
         return mean
 
 
-def published(windows: int, variant: Variant, workers: int) -> timing.Turn:
+def published(windows: int, variant: Variant, workers: int, threads: int) -> timing.Turn:
     """An epoch of the published form, in this process."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     return Published(windows, variant, workers).epoch
 
 
-def limbeck(windows: int, variant: Variant, at: Path) -> timing.Turn:
+def limbeck(windows: int, variant: Variant, at: Path, threads: int) -> timing.Turn:
     """An epoch of Limbeck, in this process."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     return Limbeck(windows, variant, at).epoch
 
 
@@ -159,6 +160,21 @@ def same(windows: int, variant: Variant, at: Path) -> None:
     hand, ours = Published(windows, variant, 0), Limbeck(windows, variant, at)
     one, two = hand.epoch(hand.ordered()), ours.epoch()
     assert math.isclose(one, two, rel_tol=1e-4), (variant, one, two)
+
+
+def products(variant: Variant) -> timing.Turn:
+    """The multiplications of a step as matrix products and nothing else: teacher and student forward, and the student's
+    gradients of weights and (but for the first layer) of inputs."""
+    rows, wide = (2, 1216) if variant == "as_released" else (3, 3648)
+    shapes = [(BATCH * 3 * 92, 9, 32), (BATCH * rows * 38, 9 * 32, 64), (BATCH, wide, 1024), (BATCH, 1024, 512)]
+    operands = [(torch.randn(n, k), torch.randn(k, m), torch.empty(n, m)) for n, k, m in shapes]
+
+    def multiplied() -> None:
+        for number, (one, two, out) in enumerate(operands):
+            for _ in range(4 if number else 3):
+                torch.mm(one, two, out=out)
+
+    return multiplied
 
 
 def pieces(variant: Variant, at: Path) -> dict[str, timing.Turn]:
@@ -190,6 +206,7 @@ def pieces(variant: Variant, at: Path) -> dict[str, timing.Turn]:
         "+ teacher": lambda: distiller.teachers["ema"](rows),
         "+ Adam": ours.learner.optimiser.step,
         "+ EMA": lambda: distiller.after_step(0.0),
+        "limit: its matrix products": products(variant),
     }
 
 
@@ -202,20 +219,19 @@ def main(quick: bool, rounds: int) -> None:
             spent = timing.measure(pieces(variant, Path(at)), rounds)
             title = f"{variant}, a step, and its pieces alone (- published, + limbeck)"
             print(timing.table(title, spent, "published"), flush=True)
-            for windows in (128,) if quick else (500, 2_000, 10_000, 40_000):
+            for windows, threads in ((128, 1),) if quick else SIZES:
                 sides = {
-                    "published": partial(published, windows, variant, 2),
-                    "limbeck": partial(limbeck, windows, variant, Path(at)),
+                    "published": partial(published, windows, variant, 0, threads),
+                    "published, 2 workers": partial(published, windows, variant, 2, threads),
+                    "limbeck": partial(limbeck, windows, variant, Path(at), threads),
                 }
                 if windows == 2_000:
-                    sides["published, again (A/A)"] = partial(published, windows, variant, 2)
-                    sides["published, no workers"] = partial(published, windows, variant, 0)
+                    sides["published, again (A/A)"] = sides["published"]
                 turns = rounds if windows <= 2_000 else max(2, rounds * 4_000 // windows)
                 with timing.apart(sides) as each:
                     spent = timing.measure(each, turns, warm=0 if quick or windows > 2_000 else 1)
-                print(
-                    timing.table(f"{variant}, {windows} windows, an epoch", spent, "published", 1, "epoch"), flush=True
-                )
+                title = f"{variant}, {windows} windows, an epoch, {threads} thread{'s' * (threads > 1)}"
+                print(timing.table(title, spent, "published", 1, "epoch"), flush=True)
 
 
 if __name__ == "__main__":
