@@ -19,6 +19,9 @@ from rich.progress import (
 from limbeck import measures
 from limbeck.errors import UserError
 
+CURVES = "tensorboard"
+"""The folder of curves, in that of what is trained."""
+
 
 class Observer:
     """Watches; every method may be left as it is."""
@@ -87,7 +90,7 @@ class Bar(Observer):
 
 
 class TensorBoard(Observer):
-    """Writes every row for TensorBoard too, into `tensorboard/` of the folder that is trained. Needs the extra
+    """Writes every row for TensorBoard too, into `CURVES` in the folder that is trained. Needs the extra
     `track`."""
 
     def __init__(self) -> None:
@@ -99,7 +102,7 @@ class TensorBoard(Observer):
         self._writer: Any = None
 
     def begins(self, at: Path, step: int, steps: int) -> None:
-        self._writer = self._make(str(at / "tensorboard"), purge_step=step + 1)
+        self._writer = self._make(str(at / CURVES), purge_step=step + 1)
 
     def logged(self, row: dict[str, Any]) -> None:
         if row["event"] == "train":

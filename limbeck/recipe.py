@@ -28,7 +28,7 @@ from limbeck.errors import InUse, UserError
 from limbeck.fit import fit
 from limbeck.models.heads import Model, MultiTask
 from limbeck.objective import STUDENT
-from limbeck.observers import Observer
+from limbeck.observers import CURVES, Observer
 from limbeck.plan import Plan
 from limbeck.run import RULES, Run
 from limbeck.tasks import Task
@@ -267,7 +267,8 @@ def _opened(at: Path, recipe: Recipe) -> Iterator[None]:
     finally:
         if process.rank() == 0:
             # What failed before anything was saved leaves no trace, so that the corrected command may name that folder.
-            if {f.name for f in at.rglob("*") if not f.is_dir()} <= UNTRAINED | recipe.untrained:
+            held = {f.name for f in at.rglob("*") if not f.is_dir() and f.parent.name != CURVES}
+            if held <= UNTRAINED | recipe.untrained:
                 shutil.rmtree(at)
             lock.release()
 

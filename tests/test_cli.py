@@ -110,7 +110,8 @@ BAD = {
         f"train smooth-distill {OWN} --data.root absent --split.test_subjects odd --split.valid_subjects s1",
         ["activity", "'jump'", "--absent accept"]),
     "a loss that is not finite": (
-        f"train smooth-distill {OWN}0 --data.root own --plan.optimiser.lr 1e30", ["not finite", "activity", "lr"]),
+        f"train smooth-distill {OWN}0 --data.root own --plan.optimiser.lr 1e30 --tensorboard",
+        ["not finite", "activity", "lr", "nothing was saved"]),
     "a folder that cannot be written": ("train smooth-distill --data wearable --out file/run", ["file/run"]),
     "a run folder that is none": ("resume own", ["own", "recipe.json"]),
     "a report of nothing": ("report", ["limbeck report runs/a"]),
