@@ -167,9 +167,9 @@ class Frame:
             y = self.at(self.columns[0], level)[1]
             parts.append(rule(self.left, y, WIDTH - self.right, y, "zero"))
         for value in self.columns:
-            parts.append(
-                words(self.at(value, self.rows[0])[0], self.height - self.bottom + 15, self.tell(value), "tick mid")
-            )
+            x, y, told = self.at(value, self.rows[0])[0], self.height - self.bottom + 15, self.tell(value)
+            beyond = x + CHARACTER * len(told) / 2 > WIDTH
+            parts.append(words(WIDTH if beyond else x, y, told, f"tick {'end' if beyond else 'mid'}"))
         parts.append(words((self.left + WIDTH - self.right) / 2, self.height - 4, across, "axis mid"))
         return parts
 

@@ -162,7 +162,26 @@ def doubts(card: Mapping[str, Any], segments: Sequence[Segment]) -> list[str]:
         f"{len(short)} of {len(segments)} stretches between gaps ({sum(short):.3g} s together) are shorter than "
         f"a window ({length:.3g} s) and get no answer"
     )
-    return [line for line in (skipped if short else None, unit_warning(card, segments)) if line]
+    return [
+        line
+        for line in (skipped if short else None, flat_warning(card, segments), unit_warning(card, segments))
+        if line
+    ]
+
+
+def flat_warning(card: Mapping[str, Any], segments: Sequence[Segment]) -> str | None:
+    """A line where no channel changes for the length of a window or more; None where none of it is so."""
+    length = card["window"] / card["rate"]
+    flat = [
+        (begin + still.start / rate, seconds)
+        for signal, rate, begin in segments
+        for still in signals.pieces((signal[1:] == signal[:-1]).all(axis=1))
+        if (seconds := (still.stop - still.start + 1) / rate) >= length
+    ]
+    if not flat:
+        return None
+    seconds, first = sum(each for _, each in flat), flat[0][0]
+    return f"nothing changes in {seconds:.3g} s of the recording (first: at {first:.4g} s): answers there mean nothing"
 
 
 def unit_warning(card: Mapping[str, Any], segments: Sequence[Segment]) -> str | None:

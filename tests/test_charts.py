@@ -57,6 +57,13 @@ def test_a_line_runs_through_its_values_and_stays_inside_the_box() -> None:
     assert (y0 - y1) / (y0 - y2) == pytest.approx((30 - 10) / (55 - 10), abs=0.01)
 
 
+def test_a_long_figure_at_the_end_of_an_axis_stays_inside_the_box() -> None:
+    root = parsed(line_chart([Line("a", Style(0), [(0.0, 1.0, 1.0, 1.0), (0.125, 2.0, 2.0, 2.0)])], "t", "epoch"))
+    (last,) = [e for e in root if e.text == "0.125"]
+    width = float(root.attrib["viewBox"].split()[2])
+    assert (last.attrib["class"], float(last.attrib["x"])) == ("tick end", width)
+
+
 def test_a_single_point_and_a_constant_are_still_drawn() -> None:
     parsed(line_chart([Line("a", Style(0), [(1.0, 0.5, 0.5, 0.5)])], "t", "epoch"))
     parsed(line_chart([Line("a", Style(0), [(0.0, 2.0, 2.0, 2.0), (1.0, 2.0, 2.0, 2.0)])], "t", "epoch", level=0.0))

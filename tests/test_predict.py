@@ -172,6 +172,16 @@ def test_stretches_that_get_no_answer_are_told() -> None:
     assert told == ["2 of 3 stretches between gaps (1.9 s together) are shorter than a window (2 s) and get no answer"]
 
 
+def test_stretches_in_which_nothing_changes_are_told() -> None:
+    signal, rate, _ = at_rest(1.0)
+    signal[50:69] = signal[50]
+    assert doubts(CARD, [(signal, rate, 7.0)]) == []  # 1.9 s
+    signal[50:71] = signal[50]
+    signal[100:130] = signal[100]
+    told = doubts(CARD, [(signal, rate, 7.0)])
+    assert told == ["nothing changes in 5.1 s of the recording (first: at 12 s): answers there mean nothing"]
+
+
 def test_rows_are_written_as_csv_and_json(tmp_path: Path) -> None:
     rows = predict(model, TASKS, CARD, [ramp(40)])
     write(rows, TASKS, tmp_path / "a.csv")

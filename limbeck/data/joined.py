@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from limbeck.config import Spec, digest, dump
+from limbeck.config import Spec, choices, digest, dump
 from limbeck.data import cells, labels
 from limbeck.data.base import Data
 from limbeck.data.concat import concat
@@ -39,7 +39,13 @@ class Member(Spec, ABC):
     @classmethod
     def worded(cls, word: str) -> dict[str, Any]:
         kind, _, root = word.partition(":")
-        return {"kind": word} if word == cls.kind else {"data": {"kind": kind, **({"root": root} if root else {})}}
+        if word == cls.kind:
+            return {"kind": word}
+        known = [each.kind for each in choices(cls.model_fields["data"].annotation)]
+        if kind not in known:
+            error = unknown(f"data for a {cls.kind}", kind, known)
+            raise UserError(f"{error}. Images are joined by --data image-sets, recordings by --data sensor-sets")
+        return {"data": {"kind": kind, **({"root": root} if root else {})}}
 
     def table(self) -> Table:
         """The rows and labels that are used. Raises `UserError` for a name that the data do not have."""
@@ -214,7 +220,9 @@ def _agreed(tables: Sequence[Table], how: Literal["same", "shared", "all"]) -> l
 
 
 def _labelled_somewhere(table: Table, hidden: Mapping[str, Sequence[str]]) -> None:
-    """Raises `UserError` for a task that no set has a label of that training may see."""
+    """Raises `UserError` for a task that no set has a label of that training may see, and where there is no task."""
+    if not table.tasks:
+        raise UserError("no set has a label of anything; say where labels are, as --data.sets.0.data.labels FILE")
     for task in table.tasks:
         hides = [name for name, tasks in hidden.items() if task.name in tasks]
         if not bool(

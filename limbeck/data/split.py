@@ -125,7 +125,7 @@ def _subjects(table: Table) -> list[str]:
     if len(subjects) < 3:
         raise UserError(
             f"a split by subject needs at least 3 subjects (train, validation, test), the data has {len(subjects)}: "
-            f"{', '.join(subjects)}. Use --split random-window, which is leaky and is labelled so"
+            f"{', '.join(subjects)}. Train with --split random-window, which is leaky and is labelled so"
         )
     return subjects
 

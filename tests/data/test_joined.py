@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from limbeck.config import parse
 from limbeck.data import labels
@@ -190,6 +191,22 @@ def test_a_task_that_nobody_labelled_for_training_is_refused() -> None:
         UserError, match=r"no set has a label of 'position' but wearable 2, where it is hidden; leave the task away"
     ):
         sensors({"tasks": ["activity"]}, {"tasks": ["activity"], "hidden": ["position"]}).load()
+
+
+def test_sets_without_any_label_are_refused(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (9, 9)).save(tmp_path / name / "x.png")
+    words = ",".join(f"images:{tmp_path / name}" for name in "ab")
+    with pytest.raises(UserError, match=r"no set has a label of anything; say where labels are, as --data.sets.0.data"):
+        parse(ImageSets, {"sets": words}).load()
+
+
+def test_a_set_of_another_kind_names_what_joins_it() -> None:
+    with pytest.raises(
+        UserError, match=r"no data for a sensor-set 'images'; known: .*Images are joined by --data image-sets"
+    ):
+        parse(SensorSets, {"sets": "images:here"})
 
 
 def test_no_set_at_all_is_told() -> None:
