@@ -20,7 +20,7 @@ S = TypeVar("S", bound="Spec")
 class Spec(BaseModel):
     """A frozen bundle of named values. `kind` is its name wherever a union of specs leaves a choice."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: ClassVar[str]
 
     def changed(self: S, **paths: Any) -> S:

@@ -1,7 +1,12 @@
 """What can be said to a recipe or to a kind of recordings: their fields, types and defaults, for the terminal."""
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from rich.console import Console
@@ -40,7 +45,7 @@ def lines(cls: type[Spec], spec: Spec | None = None, where: str = "") -> Iterato
     """(path, value in `spec` or by default, what it says) of every field, nested ones below the choice they belong
     to."""
     for name, field in cls.model_fields.items():
-        said = " ".join((field.description or "").split())
+        said = _texts(cls).get(name, "")
         value = getattr(spec, name) if spec else "(needed)" if field.is_required() else field.default
         classes = choices(field.annotation)
         if isinstance(value, Spec):
@@ -53,6 +58,24 @@ def lines(cls: type[Spec], spec: Spec | None = None, where: str = "") -> Iterato
             yield from lines(each[0], next(iter(given), None), f"{where}{name}.0.")
         else:
             yield f"--{where}{name}", _shown(value), said
+
+
+@cache
+def _texts(cls: type[Spec]) -> dict[str, str]:
+    """The text below each field in the source of its class, by name; none where there is no source.
+
+    pydantic can keep it with the fields, but then reads all sources whenever the program starts, which takes a second.
+    """
+    found: dict[str, str] = {}
+    for owner in reversed([owner for owner in cls.__mro__ if issubclass(owner, Spec)]):
+        with suppress(OSError, TypeError):
+            (made,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+            assert isinstance(made, ast.ClassDef)
+            for field, text in pairwise(made.body):
+                match field, text:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
+                        found[name] = " ".join(said.split())
+    return found
 
 
 def _shown(value: Any) -> str:

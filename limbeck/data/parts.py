@@ -51,7 +51,7 @@ class Folder(SensorData, ABC):
     """Column of the times: numbers of any unit, or dates (ISO 8601). Files without one need `rate`."""
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
     """Unit of numeric times; auto tells it from the median step."""
-    rate: float | None = Field(None, gt=0, allow_inf_nan=False)
+    rate: float | None = Field(None, gt=0)
     """Hz, where there is no time column."""
     gap: float = Field(5.0, gt=1)
     """A step of more than this many sampling periods ends a recording."""

@@ -53,7 +53,7 @@ class Windowing(Spec):
     """Samples from one window to the next."""
     first: int = Field(0, ge=0)
     """Samples of each stretch before its first window."""
-    rate: float | None = Field(None, gt=0, allow_inf_nan=False)
+    rate: float | None = Field(None, gt=0)
     """Hz that every recording is resampled to; the data set's own where not given."""
     label: Literal["last", "middle", "majority"] = "majority"
     """A window's label is its last sample's (as published), its middle one's, or the most frequent one (for reals, the
