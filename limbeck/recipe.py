@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -38,8 +38,10 @@ ANYWHERE = ("device", "threads")
 """Fields of the plan that do not make another run."""
 STAGES = "stages.json"
 """Where the stages lie that a run shares with others, by name and relative to it."""
-UNTRAINED = {".lock", "recipe.json", "data.json", "splits.json", "run.json", "metrics.jsonl"}
-"""The files of a run's folder, and of its stages, before anything that was learnt is saved."""
+STAGE = {"run.json", "metrics.jsonl"}
+"""The files of a stage's folder before anything that was learnt is saved."""
+UNTRAINED = STAGE | {".lock", "recipe.json", "data.json", "splits.json"}
+"""Those of a run's own folder."""
 
 
 @dataclass(frozen=True)
@@ -267,10 +269,18 @@ def _opened(at: Path, recipe: Recipe) -> Iterator[None]:
     finally:
         if process.rank() == 0:
             # What failed before anything was saved leaves no trace, so that the corrected command may name that folder.
-            held = {f.name for f in at.rglob("*") if not f.is_dir() and f.parent.name != CURVES}
-            if held <= UNTRAINED | recipe.untrained:
+            if _untrained(at, UNTRAINED | recipe.untrained):
                 shutil.rmtree(at)
             lock.release()
+
+
+def _untrained(at: Path, names: Set[str]) -> bool:
+    """Whether a folder holds nothing but files of these names, stages in which nothing is saved, and their curves.
+
+    Whatever else lies in it, another run in a folder of its own too, is somebody's, and stays.
+    """
+    files = [f.relative_to(at) for f in at.rglob("*") if not f.is_dir()]
+    return all(f.name in (STAGE if f.parent.parts else names) or f.match(f"{CURVES}/events.*") for f in files)
 
 
 def _enter(at: Path, recipe: Recipe, lock: FileLock) -> None:

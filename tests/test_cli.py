@@ -165,6 +165,17 @@ def test_bad_input_ends_with_one_clear_line_and_code_2(
     assert not (place / out).exists()
 
 
+@pytest.mark.parametrize("theirs", ["notes.txt", "tensorboard/notes.txt", "another/recipe.json"])
+def test_what_fails_takes_nothing_with_it_that_is_not_its_own(
+    limbeck: Limbeck, place: Path, theirs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    (tmp_path / theirs).parent.mkdir(exist_ok=True)
+    (tmp_path / theirs).write_text("{}")
+    assert limbeck(f"train smooth-distill {OWN}0 --data.root own --plan.optimiser.lr 1e30 --out {tmp_path}") == 2
+    assert (tmp_path / theirs).read_text() == "{}"
+
+
 def test_recordings_are_looked_at_by_the_fields_that_training_is_told(
     limbeck: Limbeck, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

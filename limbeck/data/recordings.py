@@ -277,7 +277,7 @@ def _starts(
             if lengths.max() < how.first + how.length
             else (int((ends - firsts).max()), "stretch of unchanged labels (a missing one is a change)")
         )
-        wider = "; --windows.borders ends or cross cuts windows across them" if what != "recording" else ""
+        wider = "; --data.windows.borders ends or cross cuts windows across them" if what != "recording" else ""
         behind = f", behind the first {how.first}," if how.first else ""
         raise UserError(
             f"windows.length: a window of {how.length} samples ({how.length / rate:.3g} s at {rate:.4g} Hz){behind} is "

@@ -182,7 +182,7 @@ def test_a_window_longer_than_every_recording_is_an_error_with_both_numbers() ->
         windowed(reading(part), Windowing(length=100), "toy")
     with pytest.raises(
         UserError,
-        match=r"of 60 samples .* every stretch of unchanged labels .*; the longest has 45 .*--windows.borders ends",
+        match=r"of 60 samples .* every stretch of unchanged labels .* has 45 .*--data.windows.borders ends",
     ):
         windowed(reading(part), Windowing(length=60), "toy")
     with pytest.raises(UserError, match="no usable recording"):
